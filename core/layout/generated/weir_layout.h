@@ -483,7 +483,7 @@ WEIR_LAYOUT_ASSERT(offsetof(struct weir_telemetry, reserved) == 320, "offset of 
 
 /** Starts every message. */
 struct weir_message_header {
-    uint32_t magic; /**< MESSAGE_MAGIC */
+    WEIR_LAYOUT_ALIGN(8) uint32_t magic; /**< MESSAGE_MAGIC */
     uint16_t kind; /**< message */
     uint16_t reserved; /**< zero */
     uint32_t bytes; /**< length of the whole message */
@@ -643,7 +643,7 @@ WEIR_LAYOUT_ASSERT(offsetof(struct weir_crc_reply, reserved) == 12, "offset of c
 
 /** Request of `simulate` (Conway's Life). Behind it: height rows of ceil(width / 64) u64 words, cell x of a row in bit x % 64 of word x / 64; bits beyond the width are zero. */
 struct weir_simulate_request {
-    uint32_t width; /**< cells per row, 1 to 65535 */
+    WEIR_LAYOUT_ALIGN(8) uint32_t width; /**< cells per row, 1 to 65535 */
     uint32_t height; /**< rows, 1 to 65535 */
     uint32_t steps; /**< generations to advance */
     uint32_t topology; /**< 0 bounded (cells outside are dead), 1 torus */
@@ -681,7 +681,7 @@ WEIR_LAYOUT_ASSERT(offsetof(struct weir_simulate_reply, population) == 24, "offs
 
 /** Request of `pathfind` (octile grid, no corner cutting). Behind it: height rows of ceil(width / 64) u64 words, a set bit is a passable cell (bit x % 64 of word x / 64); bits beyond the width are zero. */
 struct weir_pathfind_request {
-    uint32_t width; /**< cells per row, 1 to 65535 */
+    WEIR_LAYOUT_ALIGN(8) uint32_t width; /**< cells per row, 1 to 65535 */
     uint32_t height; /**< rows, 1 to 65535 */
     uint32_t start_x; /**< column of the start cell */
     uint32_t start_y; /**< row of the start cell */
