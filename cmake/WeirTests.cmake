@@ -1,0 +1,16 @@
+# weir_tests builds everything that scripts/run-tests needs; tests.txt names the runners, so that a binary left
+# over from a deleted folder is not run.
+if(WEIR_TESTS)
+    get_property(runners GLOBAL PROPERTY WEIR_TEST_RUNNERS)
+    get_property(programs GLOBAL PROPERTY WEIR_TEST_PROGRAMS)
+    add_custom_target(weir_tests DEPENDS ${runners} ${programs})
+    if(NOT WEIR_SANITIZE_IS_THREAD)
+        foreach(command weir-cli weir-loopback)
+            if(TARGET ${command})
+                add_dependencies(weir_tests ${command})
+            endif()
+        endforeach()
+    endif()
+    list(JOIN runners "\n" lines)
+    file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/tests.txt" CONTENT "${lines}\n" @ONLY)
+endif()
