@@ -38,8 +38,6 @@ endfunction()
 function(weir_core_layer NAME)
     weir_sources(sources "core/${NAME}")
     add_library(weir_${NAME} OBJECT ${sources})
-    # WEIR_BUILDING tells weir/status.h that the library itself is compiled.
-    target_compile_definitions(weir_${NAME} PRIVATE WEIR_BUILDING=1)
     target_link_libraries(weir_${NAME} PRIVATE weir_flags weir_sanitize weir_toml ${WEIR_CORE_DEPS})
 endfunction()
 
