@@ -8,7 +8,8 @@
  *
  * The caller checks ranges before the call: ISA-L's assembly is invisible to AddressSanitizer.
  *
- * Source: RFC 3720, appendix B.4 (polynomial 0x1EDC6F41 reflected, initial value and final xor all ones).
+ * Source: RFC 3720, appendix B.4 (polynomial 0x1EDC6F41 reflected, initial value and final xor all
+ * ones).
  */
 #ifndef WEIR_BASE_CRC_H
 #define WEIR_BASE_CRC_H

@@ -2,9 +2,10 @@
  * @file
  * Named steps at which a fault can be injected.
  *
- * Purpose: `WEIR_FAILPOINT(dispatch_before_publish)` marks a step of the way of a job. In the chaos build a plan can stop,
- * slow or kill the process exactly there; in every other build the line is no code at all. The list of names is
- * core/base/failpoints.def, and plans, kill points and reports read the same list.
+ * Purpose: `WEIR_FAILPOINT(dispatch_before_publish)` marks a step of the way of a job. In the chaos
+ * build a plan can stop, slow or kill the process exactly there; in every other build the line is
+ * no code at all. The list of names is core/base/failpoints.def, and plans, kill points and reports
+ * read the same list.
  *
  * Threads: any. Blocking: only what the handler does.
  *
@@ -22,7 +23,8 @@ typedef enum weir_failpoint {
     WEIR_FAILPOINT_COUNT
 } weir_failpoint;
 
-/** The name that plans use, for example "dispatch.before_publish"; NULL past the end of the list. */
+/** The name that plans use, for example "dispatch.before_publish"; NULL past the end of the list.
+ */
 const char *weir_failpoint_name(size_t index);
 
 #ifdef WEIR_FAILPOINTS

@@ -2,15 +2,17 @@
  * @file
  * The operating system, as one table of calls.
  *
- * Purpose: everything that core asks of Linux goes through weir_os(), so that a test can fail or delay each call at its
- * n-th use, run on another clock, or put a simulated kernel underneath. The names and meanings are those of the man pages;
- * the calls return -1 and set errno as there. What differs is said beside the entry.
+ * Purpose: everything that core asks of Linux goes through weir_os(), so that a test can fail or
+ * delay each call at its n-th use, run on another clock, or put a simulated kernel underneath. The
+ * names and meanings are those of the man pages; the calls return -1 and set errno as there. What
+ * differs is said beside the entry.
  *
  * Threads: the table is read by all threads and replaced only while nothing else of Weir runs.
  *
  * Blocking: as the call itself. Core never waits without a deadline.
  *
- * Units: monotonic times are nanoseconds of CLOCK_MONOTONIC; a deadline is absolute, UINT64_MAX means none.
+ * Units: monotonic times are nanoseconds of CLOCK_MONOTONIC; a deadline is absolute, UINT64_MAX
+ * means none.
  */
 #ifndef WEIR_BASE_OS_H
 #define WEIR_BASE_OS_H
@@ -28,10 +30,10 @@
 #include <sys/types.h>
 
 /** A deadline that never comes. */
-#define WEIR_NEVER UINT64_MAX
+#define WEIR_NEVER         UINT64_MAX
 #define WEIR_NS_PER_SECOND UINT64_C(1000000000)
-#define WEIR_NS_PER_MS UINT64_C(1000000)
-#define WEIR_NS_PER_US UINT64_C(1000)
+#define WEIR_NS_PER_MS     UINT64_C(1000000)
+#define WEIR_NS_PER_US     UINT64_C(1000)
 
 /** One word of a futex_waitv: sleep while *address == expected. */
 typedef struct weir_futex_word {
@@ -75,10 +77,12 @@ typedef struct weir_os_table {
     int (*futex_wake)(const uint32_t *address, int count);
     int (*futex_wake_private)(const uint32_t *address, int count);
     int (*eventfd)(unsigned initial, int flags);
-    int (*eventfd_drain)(int fd); /**< Reads without ever blocking (RWF_NOWAIT); -1 and EAGAIN when empty. */
-    int (*eventfd_ring)(int fd);  /**< Adds one unless full (asks poll first); full counts as done. */
+    int (*eventfd_drain)(
+        int fd); /**< Reads without ever blocking (RWF_NOWAIT); -1 and EAGAIN when empty. */
+    int (*eventfd_ring)(
+        int fd); /**< Adds one unless full (asks poll first); full counts as done. */
     int (*poll_until)(struct pollfd *fds, unsigned count, uint64_t deadline_ns,
-                      const sigset_t *mask); /**< ppoll. */
+                      const sigset_t *mask);                       /**< ppoll. */
     int (*signal_wait)(const sigset_t *set, uint64_t deadline_ns); /**< sigtimedwait. */
     int (*thread_signal)(pid_t pid, pid_t tid, int signal);        /**< tgkill. */
     int (*signal_mask)(int how, const sigset_t *set, sigset_t *old);
@@ -112,7 +116,8 @@ typedef struct weir_os_table {
 
     /* processes */
     int (*spawn)(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                 const posix_spawnattr_t *attributes, char *const argv[], char *const environment[]);
+                 const posix_spawnattr_t *attributes, char *const argv[],
+                 char *const environment[]);
     int (*pidfd_open)(pid_t pid);
     int (*pidfd_signal)(int pidfd, int signal);
     int (*pidfd_reap)(int pidfd, weir_exit *out); /**< 1 reaped, 0 still running, -1 error. */
@@ -143,7 +148,8 @@ const weir_os_table *weir_os(void);
 /** Linux itself. */
 const weir_os_table *weir_os_linux(void);
 
-/** Puts another table in use and returns the one before; NULL restores Linux. For tests, before threads start. */
+/** Puts another table in use and returns the one before; NULL restores Linux. For tests, before
+ * threads start. */
 const weir_os_table *weir_os_replace(const weir_os_table *table);
 
 /** now + @p delay_ns, without overflow. */

@@ -1,4 +1,5 @@
-/* Long because it is one table: each function is a man page's call with the corners that core relies on. */
+/* Long because it is one table: each function is a man page's call with the corners that core
+ * relies on. */
 #include "base/os.h"
 
 #include <errno.h>
@@ -63,7 +64,8 @@ static const struct timespec *remaining(uint64_t deadline_ns, struct timespec *o
 static int os_sleep_until(uint64_t deadline_ns)
 {
     struct timespec at;
-    const int error = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, absolute(deadline_ns, &at), NULL);
+    const int error =
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, absolute(deadline_ns, &at), NULL);
     errno = error;
     return error == 0 ? 0 : -1;
 }
@@ -81,7 +83,8 @@ static int os_get_seals(int fd)
 static int os_fallocate(int fd, int mode, off_t offset, off_t bytes)
 {
     int result;
-    do { /* A signal in the middle of a long allocation only means to go on (mongo-c-driver, pull request 1244). */
+    do { /* A signal in the middle of a long allocation only means to go on (mongo-c-driver, pull
+            request 1244). */
         result = fallocate(fd, mode, offset, bytes);
     } while (result == -1 && errno == EINTR);
     return result;
@@ -141,7 +144,8 @@ static int os_futex_wake_private(const uint32_t *address, int count)
 
 static int os_eventfd_drain(int fd)
 {
-    /* The peer may have cleared O_NONBLOCK on the shared description, so the flag of the call decides. */
+    /* The peer may have cleared O_NONBLOCK on the shared description, so the flag of the call
+     * decides. */
     uint64_t count = 0;
     struct iovec into = {.iov_base = &count, .iov_len = sizeof count};
     return preadv2(fd, &into, 1, -1, RWF_NOWAIT) == (ssize_t)sizeof count ? 0 : -1;
@@ -149,7 +153,8 @@ static int os_eventfd_drain(int fd)
 
 static int os_eventfd_ring(int fd)
 {
-    /* Writing knows no RWF_NOWAIT for eventfds. A full counter is already readable, so there is nothing to add. */
+    /* Writing knows no RWF_NOWAIT for eventfds. A full counter is already readable, so there is
+     * nothing to add. */
     struct pollfd writable = {.fd = fd, .events = POLLOUT};
     const struct timespec at_once = {0, 0};
     const int ready = ppoll(&writable, 1, &at_once, NULL);

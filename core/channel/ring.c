@@ -1,0 +1,42 @@
+#include "channel/ring.h"
+
+#include <assert.h>
+
+void weir_ring_producer_init(weir_ring_producer *producer, struct weir_envelope *slots,
+                             uint32_t capacity, uint64_t *published, const uint64_t *consumed,
+                             uint64_t first_index)
+{
+    assert(capacity >= 1 && (capacity & (capacity - 1)) == 0);
+    *producer = (weir_ring_producer){
+        .slots = slots,
+        .published = published,
+        .consumed = consumed,
+        .capacity = capacity,
+        .tail = first_index,
+        .head_seen = first_index,
+    };
+}
+
+void weir_ring_consumer_init(weir_ring_consumer *consumer, const struct weir_envelope *slots,
+                             uint32_t capacity, uint64_t *consumed, uint64_t first_index)
+{
+    assert(capacity >= 1 && (capacity & (capacity - 1)) == 0);
+    *consumer = (weir_ring_consumer){
+        .slots = slots,
+        .consumed = consumed,
+        .capacity = capacity,
+        .head = first_index,
+    };
+}
+
+weir_status weir_ring_refresh(weir_ring_producer *producer)
+{
+    /* SYNC(ring.consume): the slots up to here may be written again after this load. */
+    const uint64_t head = weir_load_acquire_u64(producer->consumed);
+    /* Differences, so that the check also holds across the wrap-around of the indices. */
+    if (head - producer->head_seen > producer->tail - producer->head_seen) {
+        return WEIR_PROTOCOL;
+    }
+    producer->head_seen = head;
+    return WEIR_OK;
+}
