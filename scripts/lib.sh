@@ -18,6 +18,11 @@ weir_help() {
     sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"
 }
 
+# ccache needs a folder of its own; without a usable home the build goes on without it.
+if [[ -z ${CCACHE_DIR-} && ! -w ${HOME:-/nonexistent} ]]; then
+    export CCACHE_DISABLE=1
+fi
+
 weir_is_preset() {
     [[ " $WEIR_PRESETS " == *" $1 "* ]]
 }
@@ -25,7 +30,7 @@ weir_is_preset() {
 # Configure (when needed) and build the targets of a preset. Quiet: one line when there is work to do, and the log
 # only when it fails.
 weir_build() { # PRESET TARGET...
-    local preset=$1 directory="$WEIR_ROOT/build/$1" log="$WEIR_ROOT/build/$1.log" fresh=() waiting
+    local preset=$1 directory="$WEIR_ROOT/build/$1" log="$WEIR_ROOT/build/$1.log" fresh=()
     shift
     mkdir -p "$WEIR_ROOT/build" || return "$WEIR_ENVIRONMENT"
     (
@@ -44,15 +49,9 @@ weir_build() { # PRESET TARGET...
             echo "Building the $preset preset; the first time takes a minute or two." >&2
             cmake --preset "$preset" "${fresh[@]}" >"$log" 2>&1 9>&- || exit 1
         fi
-        cmake --build "$directory" --target "$@" >"$log" 2>&1 9>&- &
-        waiting=$!
-        trap 'kill "$waiting" 2>/dev/null' INT TERM
-        wait "$waiting" || exit 1
-        if grep -q '^ninja: warning: bad deps log' "$log"; then
-            echo "note: the $preset build directory was damaged and has been rebuilt" >&2
-        fi
+        cmake --build "$directory" --target "$@" >"$log" 2>&1 9>&- || exit 1
     ) || {
-        grep -v '^\[[0-9]*/[0-9]*\] Building' "$log" | tail -n 60 >&2
+        grep -v '^\[[0-9]*/[0-9]*\] ' "$log" | tail -n 60 >&2
         printf '%s: building the %s preset failed; the whole log is in build/%s.log\n' \
             "${0##*/}" "$preset" "$preset" >&2
         return 1

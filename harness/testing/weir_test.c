@@ -143,14 +143,13 @@ static void expect_no_children(void)
                            : "a child process is still running");
 }
 
-void weir_test_run(const char *name, void (*body)(void))
+void weir_test_run(const char *name, double timeout_seconds, void (*body)(void))
 {
     static fd_set_copy before;
     char seconds[64];
-    double timeout = criterion_current_test ? criterion_current_test->data->timeout : 0;
     test_pid = getpid();
     test_name = name;
-    snprintf(seconds, sizeof seconds, "%.1f", timeout * WEIR_TEST_TIMEOUT_SCALE);
+    snprintf(seconds, sizeof seconds, "%.1f", timeout_seconds * WEIR_TEST_TIMEOUT_SCALE);
     mark("start", seconds);
     read_open_fds(&before);
     body();

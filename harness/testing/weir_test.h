@@ -56,7 +56,8 @@
     _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Woverride-init\"")           \
         Test(suite, name, .timeout = WEIR_TEST_TIMEOUT, __VA_ARGS__)                               \
     {                                                                                              \
-        weir_test_run(#suite "/" #name, weir_test_body_##suite##_##name);                          \
+        weir_test_run(#suite "/" #name, CR_IDENTIFIER_(suite, name, extra).timeout,                \
+                      weir_test_body_##suite##_##name);                                            \
     }                                                                                              \
     _Pragma("GCC diagnostic pop") static void weir_test_body_##suite##_##name(void)
 
@@ -148,7 +149,7 @@ static inline weir_test_value weir_test_from_pointer(const volatile void *p)
     } while (0)
 
 /** Runs one body with its marks and leak checks; called by WEIR_TEST only. */
-void weir_test_run(const char *name, void (*body)(void));
+void weir_test_run(const char *name, double timeout_seconds, void (*body)(void));
 
 /** Fails the test (from any process or thread, see above); does not return. */
 _Noreturn void weir_test_fail(const char *file, int line, const char *format, ...)
