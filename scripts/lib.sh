@@ -45,7 +45,7 @@ weir_build() { # PRESET TARGET...
             ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$WEIR_ROOT" "$directory/CMakeCache.txt"; then
             fresh=(--fresh)
         fi
-        if [[ ! -f $directory/build.ninja || ${#fresh[@]} -gt 0 ]]; then
+        if [[ CMakePresets.json -nt $directory/build.ninja || ${#fresh[@]} -gt 0 ]]; then
             echo "Building the $preset preset; the first time takes a minute or two." >&2
             cmake --preset "$preset" "${fresh[@]}" >"$log" 2>&1 9>&- || exit 1
         fi
