@@ -21,7 +21,9 @@
  *
  * Placement: each object is mapped in an address range of its own whose size is a power of two and
  * which is aligned to that size; regions are aligned to 64 KiB and surrounded by PROT_NONE, so that
- * running over a region's end faults. Offsets in the address range equal offsets in the object.
+ * running over a region's end faults (at the end of its last page: a region that is no multiple of
+ * the page has slack up to there). 64 KiB in front of the range are PROT_NONE too. Offsets in the
+ * address range equal offsets in the object.
  *
  * Units: bytes.
  *
@@ -40,12 +42,14 @@
 
 /** One memory object as this process sees it. */
 typedef struct weir_object {
-    int fd;                /**< -1 once closed. */
-    uint8_t *base;         /**< Start of the mapping, NULL when not mapped. */
-    size_t bytes;          /**< Length of the object. */
-    size_t reserved_bytes; /**< Length of the address range, a power of two. */
-    uint32_t backing;      /**< enum weir_backing. */
-    char name[72];         /**< shm name while it is linked, else empty. */
+    int fd;                       /**< -1 once closed. */
+    uint8_t *base;                /**< Start of the mapping, NULL when not mapped. */
+    size_t bytes;                 /**< Length of the object; 0 in a zeroed or destroyed one. */
+    size_t reserved_bytes;        /**< Length of the address range from base, a power of two. */
+    uint32_t backing;             /**< enum weir_backing. */
+    int32_t owner_pid;            /**< Who mapped it: a forked child unmaps and unlinks nothing. */
+    char name[72];                /**< shm name while this side has to unlink it, else empty. */
+    struct weir_bus_range *guard; /**< Entry of the SIGBUS guard, NULL for memfd. */
 } weir_object;
 
 /**
@@ -92,7 +96,7 @@ weir_status weir_arena_create(const weir_arena_config *config, uint32_t generati
  * Maps both objects as the worker: A read-only, B writable, from descriptors (memfd; the arena owns
  * them from here on, also when it fails) or from the names in @p welcome (shm; descriptors are -1).
  * Everything in A's header is checked against the objects' real sizes and against the limits of the
- * layout; for memfd the seals of A are demanded.
+ * layout; for memfd the seals are demanded (size and future writes of A, size of B).
  *
  * Returns WEIR_OK, WEIR_PROTOCOL (the manager's header makes no sense), WEIR_INCOMPATIBLE,
  * WEIR_NO_MEMORY, WEIR_SYSTEM.
@@ -100,8 +104,14 @@ weir_status weir_arena_create(const weir_arena_config *config, uint32_t generati
 weir_status weir_arena_attach(const struct weir_welcome *welcome, int manager_fd, int worker_fd,
                               weir_arena *arena, weir_error *error) WEIR_MUST_CHECK;
 
-/** Manager, after READY: no new writable mapping of B from here on (memfd), or both names unlinked
- * (shm). */
+/**
+ * Manager, after READY: no new writable mapping of B from here on (memfd), or both names unlinked
+ * (shm). The manager's own mapping of B is made anew under the seal, so that not even this process
+ * can turn it writable (memfd).
+ *
+ * Returns WEIR_OK, WEIR_PROTOCOL (the worker has closed B's seals itself), WEIR_NO_MEMORY,
+ * WEIR_SYSTEM.
+ */
 weir_status weir_arena_seal_worker_object(weir_arena *arena, weir_error *error) WEIR_MUST_CHECK;
 
 /** Closes the descriptors; the mappings stay. */
@@ -111,7 +121,10 @@ void weir_arena_close_descriptors(weir_arena *arena);
  * incarnation. */
 bool weir_arena_is_truncated(const weir_arena *arena);
 
-/** Unmaps, closes and unlinks all that is left; safe on a zeroed arena and twice. */
+/**
+ * Unmaps, closes and unlinks all that is left; safe on a zeroed arena and twice. In a forked child
+ * it only closes the child's descriptors.
+ */
 void weir_arena_destroy(weir_arena *arena);
 
 #endif
