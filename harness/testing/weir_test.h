@@ -49,8 +49,7 @@
 /** WEIR_TEST(suite, name[, .timeout = seconds …]) { body } */
 #define WEIR_TEST(...) WEIR_TEST_DEFINE_(__VA_ARGS__, .sentinel_ = 0)
 
-/* The default .timeout may be given a second time by the caller, which both compilers warn about.
- */
+/* The default .timeout may be given a second time by the caller, which both compilers warn of. */
 #define WEIR_TEST_DEFINE_(suite, name, ...)                                                        \
     static void weir_test_body_##suite##_##name(void);                                             \
     _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Woverride-init\"")           \
@@ -179,7 +178,8 @@ uint64_t weir_test_deadline(double seconds);
 
 /**
  * Forks a child that runs body(arg) and ends with exit code 0, or earlier by its own _exit(). It is
- * killed when the test process ends. The test must wait for it.
+ * killed when the thread that forked it ends (PR_SET_PDEATHSIG is tied to the thread), so call it
+ * from the test's own thread. The test must wait for it.
  */
 pid_t weir_test_fork(void (*body)(void *arg), void *arg);
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "weir/status.h"
+
 WEIR_TEST(passes, does_what_it_says)
 {
     size_t three = 3;
@@ -70,6 +72,17 @@ WEIR_TEST(fails, expectation)
 {
     int got = 41;
     WEIR_EXPECT_EQ(got, 42);
+}
+
+WEIR_TEST(fails, with_a_seed)
+{
+    WEIR_EXPECT_EQ(weir_test_seed(), weir_test_seed() + 1);
+}
+
+WEIR_TEST(fails, status)
+{
+    WEIR_EXPECT_STATUS(WEIR_OK, WEIR_OK);
+    WEIR_EXPECT_STATUS(WEIR_OK, WEIR_FULL);
 }
 
 WEIR_TEST(fails, exit_0_in_body)
