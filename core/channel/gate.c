@@ -79,8 +79,7 @@ weir_status weir_sleeper_init(weir_sleeper *sleeper, uint32_t *parked, const uin
         .eventfd = eventfd,
         .allowed = allowed,
         .strategy = strategy,
-        .spin_max_ns = spin_max_ns,
-        .spin_ns = spin_max_ns,
+        .spin = {.max_ns = spin_max_ns, .ns = spin_max_ns},
     };
     const weir_status status = install_handler();
     if (status != WEIR_OK) {
@@ -114,21 +113,29 @@ void weir_sleeper_give_up(weir_sleeper *sleeper, uint32_t strategy)
     }
 }
 
-void weir_sleeper_arm(weir_sleeper *sleeper)
+uint32_t weir_sleeper_usable(const weir_sleeper *sleeper)
 {
     /* Only a hint from the other side: the worst it can do is to choose our slowest strategy. */
     const uint32_t refused = weir_load_relaxed_u32(sleeper->peer_refused);
     const uint32_t usable = first_allowed(sleeper->allowed & ~refused);
-    if (usable != WEIR_WAKE_STRATEGY_AWAKE) {
-        choose(sleeper, usable);
-    }
-    /* SYNC(gate.bell): everything published before the bell that is seen here is seen by the look
-     * that follows. */
+    return usable != WEIR_WAKE_STRATEGY_AWAKE ? usable : sleeper->strategy;
+}
+
+void weir_sleeper_arm_as(weir_sleeper *sleeper, uint32_t strategy)
+{
+    choose(sleeper, strategy);
+    /* SYNC(gate.bell): everything published before the bell seen here is seen by the look that
+     * follows. */
     sleeper->bell_seen = weir_load_acquire_u32(sleeper->bell);
     sleeper->epoch++;
     weir_store_relaxed_u32(sleeper->parked,
                            (sleeper->epoch << WEIR_PARKED_EPOCH_SHIFT) | sleeper->strategy);
     weir_store_relaxed_u64(&sleeper->stats.parks, sleeper->stats.parks + 1);
+}
+
+void weir_sleeper_arm(weir_sleeper *sleeper)
+{
+    weir_sleeper_arm_as(sleeper, weir_sleeper_usable(sleeper));
 }
 
 void weir_sleeper_disarm(weir_sleeper *sleeper)
@@ -179,28 +186,26 @@ void weir_sleeper_sleep(weir_sleeper *sleeper, uint64_t deadline_ns)
     }
 }
 
-/* The budget follows what waiting was worth: waits that end within reach pull it up, long ones let
- * it fall. */
-static void adapt(weir_sleeper *sleeper, bool was_hit, uint64_t waited_ns)
+/* Waits that end within reach pull the budget up, long ones let it fall. */
+void weir_spin_adapt(weir_spin *spin, bool was_hit, uint64_t waited_ns)
 {
     if (was_hit) {
-        const uint64_t wanted =
-            4 * waited_ns < sleeper->spin_max_ns ? 4 * waited_ns : sleeper->spin_max_ns;
-        if (wanted > sleeper->spin_ns) {
-            sleeper->spin_ns += (wanted - sleeper->spin_ns + 3) / 4;
+        const uint64_t wanted = 4 * waited_ns < spin->max_ns ? 4 * waited_ns : spin->max_ns;
+        if (wanted > spin->ns) {
+            spin->ns += (wanted - spin->ns + 3) / 4;
         } else {
-            sleeper->spin_ns -= (sleeper->spin_ns - wanted) / 8;
+            spin->ns -= (spin->ns - wanted) / 8;
         }
-    } else if (waited_ns <= sleeper->spin_max_ns) {
-        sleeper->spin_ns += (sleeper->spin_max_ns - sleeper->spin_ns + 3) / 4;
+    } else if (waited_ns <= spin->max_ns) {
+        spin->ns += (spin->max_ns - spin->ns + 3) / 4;
     } else {
-        sleeper->spin_ns -= (sleeper->spin_ns + 1) / 2;
+        spin->ns -= (spin->ns + 1) / 2;
     }
 }
 
-static bool spin(weir_sleeper *sleeper, weir_gate_look look, void *context, uint64_t begin_ns)
+static bool spin_until(weir_sleeper *sleeper, weir_gate_look look, void *context, uint64_t begin_ns)
 {
-    if (sleeper->spin_ns == 0) {
+    if (sleeper->spin.ns == 0) {
         return false;
     }
     for (;;) {
@@ -210,7 +215,7 @@ static bool spin(weir_sleeper *sleeper, weir_gate_look look, void *context, uint
             }
             weir_cpu_relax();
         }
-        if (weir_os()->clock_ns() - begin_ns >= sleeper->spin_ns) {
+        if (weir_os()->clock_ns() - begin_ns >= sleeper->spin.ns) {
             return false;
         }
     }
@@ -223,14 +228,14 @@ weir_status weir_gate_wait(weir_sleeper *sleeper, weir_gate_look look, void *con
         if (look(context)) {
             return WEIR_OK;
         }
-        if (sleeper->spin_max_ns == 0) {
+        if (sleeper->spin.max_ns == 0) {
             break;
         }
         weir_cpu_relax();
     }
     const uint64_t begin_ns = weir_os()->clock_ns();
-    if (spin(sleeper, look, context, begin_ns)) {
-        adapt(sleeper, true, weir_os()->clock_ns() - begin_ns);
+    if (spin_until(sleeper, look, context, begin_ns)) {
+        weir_spin_adapt(&sleeper->spin, true, weir_os()->clock_ns() - begin_ns);
         weir_store_relaxed_u64(&sleeper->stats.spin_hits, sleeper->stats.spin_hits + 1);
         return WEIR_OK;
     }
@@ -248,8 +253,8 @@ weir_status weir_gate_wait(weir_sleeper *sleeper, weir_gate_look look, void *con
         weir_sleeper_sleep(sleeper, deadline_ns);
     }
     weir_sleeper_disarm(sleeper);
-    if (sleeper->spin_max_ns > 0) {
-        adapt(sleeper, false, weir_os()->clock_ns() - begin_ns);
+    if (sleeper->spin.max_ns > 0) {
+        weir_spin_adapt(&sleeper->spin, false, weir_os()->clock_ns() - begin_ns);
     }
     return status;
 }

@@ -62,6 +62,16 @@ typedef struct weir_sleeper_stats {
     uint64_t switches;
 } weir_sleeper_stats;
 
+/** How long to spin before parking: follows what waiting was worth lately. */
+typedef struct weir_spin {
+    uint64_t max_ns;
+    uint64_t ns; /**< Adapts between 0 and max_ns. */
+} weir_spin;
+
+/** Tells the budget how a wait went: by a hit while spinning, or else by a park, after @p waited_ns
+ * in all. */
+void weir_spin_adapt(weir_spin *spin, bool was_hit, uint64_t waited_ns);
+
 /** The side that waits. */
 typedef struct weir_sleeper {
     uint32_t *parked;             /**< Own shared word. */
@@ -72,8 +82,7 @@ typedef struct weir_sleeper {
     uint32_t strategy;            /**< Strategy of the next sleep. */
     uint32_t epoch;
     uint32_t bell_seen;
-    uint64_t spin_max_ns;
-    uint64_t spin_ns; /**< Adapts between 0 and spin_max_ns. */
+    weir_spin spin;
     weir_sleeper_stats stats;
 } weir_sleeper;
 
@@ -115,6 +124,13 @@ weir_status weir_gate_wait(weir_sleeper *sleeper, weir_gate_look look, void *con
 
 /** Takes the bell and stores the parked word; a look is only valid after weir_sleeper_fence. */
 void weir_sleeper_arm(weir_sleeper *sleeper);
+
+/** The same with a strategy chosen by a thread that sleeps on many gates and can sleep in one way
+ * only. */
+void weir_sleeper_arm_as(weir_sleeper *sleeper, uint32_t strategy);
+
+/** The first strategy that this side may use and the waker does not refuse. */
+uint32_t weir_sleeper_usable(const weir_sleeper *sleeper);
 
 /** Between arming (one gate or many) and looking. */
 static inline void weir_sleeper_fence(void)
