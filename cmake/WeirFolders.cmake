@@ -36,7 +36,7 @@ endfunction()
 
 # One layer of core: objects that go into libweir.a and libweir.so.
 function(weir_core_layer NAME)
-    weir_sources(sources "core/${NAME}")
+    weir_sources(sources "core/${NAME}" "core/${NAME}/generated")
     add_library(weir_${NAME} OBJECT ${sources})
     target_link_libraries(weir_${NAME} PRIVATE weir_flags weir_sanitize weir_toml ${WEIR_CORE_DEPS})
 endfunction()
