@@ -96,6 +96,7 @@ typedef struct weir_os_table {
     ssize_t (*write)(int fd, const void *from, size_t bytes);
     int (*pipe)(int fds[2], int flags);
     int (*set_pipe_bytes)(int fd, int bytes); /**< fcntl F_SETPIPE_SZ. */
+    int (*set_nonblocking)(int fd);           /**< fcntl F_SETFL O_NONBLOCK. */
     int (*epoll_create)(void);
     int (*epoll_ctl)(int epoll_fd, int op, int fd, struct epoll_event *event);
     int (*epoll_wait)(int epoll_fd, struct epoll_event *events, int count, int timeout_ms);

@@ -211,6 +211,11 @@ static int os_set_pipe_bytes(int fd, int bytes)
     return fcntl(fd, F_SETPIPE_SZ, bytes);
 }
 
+static int os_set_nonblocking(int fd)
+{
+    return fcntl(fd, F_SETFL, O_NONBLOCK);
+}
+
 static int os_epoll_create(void)
 {
     return epoll_create1(EPOLL_CLOEXEC);
@@ -317,6 +322,7 @@ static const weir_os_table linux_table = {
     .write = write,
     .pipe = pipe2,
     .set_pipe_bytes = os_set_pipe_bytes,
+    .set_nonblocking = os_set_nonblocking,
     .epoll_create = os_epoll_create,
     .epoll_ctl = epoll_ctl,
     .epoll_wait = epoll_wait,
