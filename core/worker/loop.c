@@ -136,21 +136,20 @@ static void wait_for_work(weir_worker *worker)
     WEIR_FAILPOINT(worker_after_wait);
 }
 
-/* Copies out and checks what is there. A bad envelope is noted as the fault; those before it still
+/* Copies out and checks what is there. Stops at a bad envelope, with the reason; those before it
  * count. */
-static uint32_t take_batch(weir_worker *worker)
+static uint32_t take_batch(weir_worker *worker, enum weir_error_code *reason)
 {
     uint32_t count = 0;
+    *reason = WEIR_ERROR_CODE_NONE;
     while (count < WEIR_WORKER_BATCH_MAX) {
         struct weir_envelope *copy = &worker->batch[count];
         const uint64_t index = worker->requests.head;
         if (weir_ring_take(&worker->requests, copy) != WEIR_OK) {
             break;
         }
-        const enum weir_error_code reason =
-            weir_envelope_check_request(copy, index, &worker->envelope_terms);
-        if (reason != WEIR_ERROR_CODE_NONE) {
-            (void)weir_worker_fault(worker, reason, index);
+        *reason = weir_envelope_check_request(copy, index, &worker->envelope_terms);
+        if (*reason != WEIR_ERROR_CODE_NONE) {
             break;
         }
         count++;
@@ -163,16 +162,22 @@ static uint32_t take_batch(weir_worker *worker)
     return count;
 }
 
-static void run_batch(weir_worker *worker, uint32_t count, uint64_t first_index)
+/* Takes a batch and does it. Returns how many jobs it had. */
+static uint32_t do_batch(weir_worker *worker)
 {
-    /* A fault found while taking the batch lies behind its last job; one found in a job ends it
-     * there. */
+    enum weir_error_code reason = WEIR_ERROR_CODE_NONE;
+    const uint64_t first_index = worker->requests.head;
+    const uint32_t count = take_batch(worker, &reason);
     for (uint32_t i = 0; i < count; i++) {
         if (weir_worker_run_job(worker, &worker->batch[i], first_index + i) != WEIR_OK) {
             break;
         }
     }
+    if (reason != WEIR_ERROR_CODE_NONE) {
+        (void)weir_worker_fault(worker, reason, first_index + count);
+    }
     weir_worker_flush(worker);
+    return count;
 }
 
 static void run_until_end(weir_worker *worker)
@@ -181,9 +186,7 @@ static void run_until_end(weir_worker *worker)
     for (;;) {
         wait_for_work(worker);
         obey(worker);
-        const uint64_t first_index = worker->requests.head;
-        const uint32_t count = take_batch(worker);
-        run_batch(worker, count, first_index);
+        const uint32_t count = do_batch(worker);
         if (worker->fault != WEIR_ERROR_CODE_NONE) {
             return;
         }
