@@ -79,18 +79,19 @@ static weir_status load_claimed(const weir_schema_claim *claim, const char *text
 }
 
 /* Compares the older with the newer. With the same minor version either may be the one that has
- * more. */
+ * more; a breaking difference is told as what the worker did to the manager's layout. */
 static void compare(const weir_layout *own, const weir_layout *peer, uint16_t peer_minor,
                     weir_layout_differences *differences)
 {
-    if (peer_minor > WEIR_LAYOUT_MINOR) {
-        weir_layout_diff(own, peer, differences);
+    const uint16_t own_minor = WEIR_LAYOUT_MINOR;
+    if (peer_minor < own_minor) {
+        weir_layout_diff(peer, own, differences);
         return;
     }
-    weir_layout_diff(peer, own, differences);
-    if (differences->relation == WEIR_LAYOUT_BREAKING && peer_minor == WEIR_LAYOUT_MINOR) {
+    weir_layout_diff(own, peer, differences);
+    if (differences->relation == WEIR_LAYOUT_BREAKING && peer_minor == own_minor) {
         weir_layout_differences other;
-        weir_layout_diff(own, peer, &other);
+        weir_layout_diff(peer, own, &other);
         if (other.relation != WEIR_LAYOUT_BREAKING) {
             *differences = other;
         }
