@@ -25,9 +25,12 @@ typedef struct reader {
 __attribute__((format(printf, 3, 4))) static bool fail(movingai_error *why, size_t line,
                                                        const char *format, ...)
 {
-    va_list arguments;
+    int used = 0;
+    if (line > 0) {
+        used = snprintf(why->text, sizeof(why->text), "line %zu: ", line);
+    }
     why->line = line;
-    const int used = line > 0 ? snprintf(why->text, sizeof(why->text), "line %zu: ", line) : 0;
+    va_list arguments;
     va_start(arguments, format);
     vsnprintf(why->text + used, sizeof(why->text) - (size_t)used, format, arguments);
     va_end(arguments);

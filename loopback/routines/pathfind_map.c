@@ -17,8 +17,8 @@
 
 #include "loopback/routines/bit_rows.h"
 
-const int8_t pathfind_step_x[PATHFIND_DIRECTIONS] = {0, 1, 1, 1, 0, -1, -1, -1};
-const int8_t pathfind_step_y[PATHFIND_DIRECTIONS] = {-1, -1, 0, 1, 1, 1, 0, -1};
+const int pathfind_step_x[PATHFIND_DIRECTIONS] = {0, 1, 1, 1, 0, -1, -1, -1};
+const int pathfind_step_y[PATHFIND_DIRECTIONS] = {-1, -1, 0, 1, 1, 1, 0, -1};
 
 static size_t lines_words(uint32_t length, uint32_t count)
 {

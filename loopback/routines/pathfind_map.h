@@ -29,8 +29,8 @@ enum {
     PATHFIND_DIRECTIONS,
 };
 
-extern const int8_t pathfind_step_x[PATHFIND_DIRECTIONS];
-extern const int8_t pathfind_step_y[PATHFIND_DIRECTIONS];
+extern const int pathfind_step_x[PATHFIND_DIRECTIONS];
+extern const int pathfind_step_y[PATHFIND_DIRECTIONS];
 
 /** Bits along lines: the grid's rows, or its columns. Around them lies a border of blocked words
  * and lines. */

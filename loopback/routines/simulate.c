@@ -265,7 +265,7 @@ static void next_row(const life *life, uint32_t y)
         const uint64_t *words = rows[i] != NULL ? rows[i]->words : life->empty;
         add_across(words, first, last, life->ones[i], life->twos[i]);
     }
-    add_down(life->ones, life->twos, rows[1]->words, next->words, first, last);
+    add_down(life->ones, life->twos, life->now[y].words, next->words, first, last);
     if (last == life->words + 1) {
         next->words[life->words] &= bit_rows_tail_mask(life->width);
     }

@@ -71,7 +71,7 @@ const char *simulate_verify(const void *request, size_t request_bytes, const voi
         return "the simulate reply's header does not repeat the request's";
     }
     const size_t count = (size_t)grid.width * grid.height;
-    unsigned char *now = malloc(2 * count);
+    unsigned char *now = calloc(2, count);
     if (now == NULL) {
         return "no memory to check the simulate reply";
     }
