@@ -1,0 +1,71 @@
+#include "manager/event.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define TEXT_BYTES 640
+
+static void tell(weir_pool *pool, uint32_t seat, uint32_t generation, int32_t pid, const char *kind,
+                 const char *text)
+{
+    const weir_manager_options *options = &pool->manager->options;
+    const weir_event event = {
+        .time_ns = weir_os()->clock_ns(),
+        .kind = kind,
+        .pool = pool->options.role,
+        .worker = seat,
+        .generation = generation,
+        .pid = pid,
+        .text = text,
+    };
+    options->on_event(options->event_context, &event);
+}
+
+void weir_event_tell(weir_pool *pool, uint32_t seat, const weir_incarnation *incarnation,
+                     const char *kind, const char *format, ...)
+{
+    if (pool->manager->options.on_event == NULL) {
+        return;
+    }
+    char text[TEXT_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    tell(pool, seat, incarnation != NULL ? incarnation->generation : 0,
+         incarnation != NULL ? incarnation->pid : 0, kind, text);
+}
+
+static bool has_traces(const weir_pool *pool)
+{
+    const weir_manager_options *options = &pool->manager->options;
+    return options->trace_jobs && options->on_event != NULL;
+}
+
+void weir_event_trace_sent(weir_pool *pool, const weir_job_entry *entry,
+                           const weir_incarnation *incarnation)
+{
+    if (!has_traces(pool)) {
+        return;
+    }
+    char text[TEXT_BYTES];
+    snprintf(text, sizeof text,
+             "job %016" PRIx64 " correlation %" PRIu64
+             " opcode %s %u bytes sent, ring index %" PRIu64 ", attempt %u",
+             entry->id, entry->correlation_id, weir_opcode_name(entry->opcode),
+             entry->payload_bytes, entry->ring_index, entry->sent_count);
+    tell(pool, incarnation->seat, incarnation->generation, incarnation->pid, "job_sent", text);
+}
+
+void weir_event_trace_end(weir_pool *pool, const weir_job_entry *entry, weir_outcome_code outcome)
+{
+    if (!has_traces(pool)) {
+        return;
+    }
+    char text[TEXT_BYTES];
+    snprintf(text, sizeof text, "job %016" PRIx64 " correlation %" PRIu64 " opcode %s ended: %s",
+             entry->id, entry->correlation_id, weir_opcode_name(entry->opcode),
+             weir_outcome_name(outcome));
+    tell(pool, entry->seat, 0, 0, "job_ended", text);
+}

@@ -1,0 +1,396 @@
+#include "manager/ingestor.h"
+
+#include <string.h>
+
+#include "base/atomic.h"
+#include "base/crc.h"
+#include "base/failpoint.h"
+#include "manager/ending.h"
+#include "manager/event.h"
+
+#define BATCH_MAX 32
+
+/** One response, from its copied envelope to its outcome. */
+typedef struct arrival {
+    struct weir_envelope envelope; /**< Private, checked copy. */
+    weir_job_entry *entry;         /**< NULL for a stray reply. */
+    uint32_t slot;                 /**< Valid when the envelope has a payload. */
+    weir_outcome_code outcome;
+    const void *payload;
+    size_t payload_bytes;
+    bool is_in_place;
+    bool is_held;
+} arrival;
+
+/** What a done function needs to hold a reply. */
+typedef struct hold_ticket {
+    weir_incarnation *incarnation;
+    arrival *arrival;
+} hold_ticket;
+
+/* ---- take
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static size_t take_batch(weir_incarnation *incarnation, arrival *arrivals)
+{
+    size_t count = 0;
+    while (count < BATCH_MAX) {
+        const uint64_t index = incarnation->responses.head;
+        struct weir_envelope *copy = &arrivals[count].envelope;
+        if (weir_ring_take(&incarnation->responses, copy) != WEIR_OK) {
+            break;
+        }
+        const enum weir_error_code reason =
+            weir_envelope_check_response(copy, index, &incarnation->terms);
+        if (reason != WEIR_ERROR_CODE_NONE) {
+            weir_incarnation_distrust(incarnation, reason);
+            break;
+        }
+        count++;
+    }
+    if (count > 0) {
+        weir_ring_consumed(&incarnation->responses);
+    }
+    return count;
+}
+
+/* ---- match
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static bool has_valid_payload(weir_incarnation *incarnation, arrival *arrival)
+{
+    const struct weir_envelope *envelope = &arrival->envelope;
+    return envelope->payload_bytes == 0 ||
+           weir_slot_map_find(&incarnation->response_map, envelope->payload_offset,
+                              envelope->payload_bytes, &arrival->slot) == WEIR_OK;
+}
+
+static weir_job_entry *match(weir_pool *pool, const weir_incarnation *incarnation,
+                             const struct weir_envelope *envelope)
+{
+    weir_job_entry *entry = weir_job_table_find(&pool->jobs, envelope->job_id);
+    const bool is_ours = entry != NULL && entry->state == WEIR_JOB_IN_FLIGHT &&
+                         entry->at == incarnation && entry->opcode == envelope->opcode &&
+                         entry->correlation_id == envelope->correlation_id;
+    return is_ours ? entry : NULL;
+}
+
+/* Takes the entries out of the in-flight list; from here on nobody else can end them. Returns how
+ * many were good. */
+static size_t match_batch(weir_incarnation *incarnation, arrival *arrivals, size_t count)
+{
+    weir_pool *pool = incarnation->pool;
+    size_t good = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (; good < count; good++) {
+        arrival *arrival = &arrivals[good];
+        if (incarnation->received == incarnation->requests.tail) {
+            weir_incarnation_distrust(incarnation,
+                                      WEIR_ERROR_CODE_JOB_ID); /* More replies than requests. */
+            break;
+        }
+        if (!has_valid_payload(incarnation, arrival)) {
+            weir_incarnation_distrust(incarnation, WEIR_ERROR_CODE_PAYLOAD_RANGE);
+            break;
+        }
+        incarnation->received++;
+        arrival->entry = match(pool, incarnation, &arrival->envelope);
+        if (arrival->entry == NULL) {
+            (void)weir_fetch_add_relaxed_u64(&pool->manager->stray_replies, 1);
+            continue;
+        }
+        weir_job_list_remove(&pool->jobs, &incarnation->in_flight, arrival->entry);
+        arrival->entry->state = WEIR_JOB_ENDING;
+    }
+    if (weir_slot_pool_collect(&incarnation->request_slots) != WEIR_OK) {
+        weir_incarnation_distrust(incarnation, WEIR_ERROR_CODE_RELEASE);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return good;
+}
+
+/* ---- verify
+ * ---------------------------------------------------------------------------------------------- */
+
+static weir_outcome_code outcome_of(uint16_t reply_status)
+{
+    switch (reply_status) {
+    case WEIR_REPLY_STATUS_OK:
+        return WEIR_OUTCOME_OK;
+    case WEIR_REPLY_STATUS_UNSUPPORTED:
+        return WEIR_OUTCOME_UNSUPPORTED;
+    case WEIR_REPLY_STATUS_CORRUPT:
+        return WEIR_OUTCOME_CORRUPT;
+    case WEIR_REPLY_STATUS_OVERSIZE:
+        return WEIR_OUTCOME_OVERSIZE;
+    case WEIR_REPLY_STATUS_EXPIRED:
+        return WEIR_OUTCOME_TIMEOUT;
+    default:
+        return WEIR_OUTCOME_FAILED;
+    }
+}
+
+static bool matches_checksum(const struct weir_envelope *envelope, const void *stored)
+{
+    return (envelope->flags & WEIR_ENVELOPE_FLAG_PAYLOAD_CRC) == 0 ||
+           weir_crc32c(stored, envelope->payload_bytes) == envelope->payload_crc;
+}
+
+static bool reserve_unpack_buffer(weir_manager *manager, size_t bytes)
+{
+    return manager->unpack_buffer != NULL && bytes <= manager->unpack_bytes;
+}
+
+/* Where the reply goes when it may not be read in place: the caller's buffer, else the buffer for
+ * unpacking. */
+static weir_outcome_code receive_elsewhere(weir_manager *manager, arrival *arrival,
+                                           const void *stored)
+{
+    const struct weir_envelope *envelope = &arrival->envelope;
+    const weir_job_entry *entry = arrival->entry;
+    const uint32_t packing = envelope->flags & WEIR_PACKING_FLAGS;
+    void *to = entry->result_buffer;
+    if (to != NULL ? envelope->original_bytes > entry->result_capacity
+                   : !reserve_unpack_buffer(manager, envelope->original_bytes)) {
+        return WEIR_OUTCOME_OVERSIZE;
+    }
+    to = to != NULL ? to : manager->unpack_buffer;
+    if (packing == 0) {
+        /* The copy is what is verified: a worker that rewrites its slot meanwhile changes nothing
+         * that is believed. */
+        memcpy(to, stored, envelope->payload_bytes);
+        if (!matches_checksum(envelope, to)) {
+            return WEIR_OUTCOME_CORRUPT;
+        }
+    } else if (!matches_checksum(envelope, stored) ||
+               weir_unpack(&manager->unpacker, packing, stored, envelope->payload_bytes, to,
+                           envelope->original_bytes) != WEIR_OK) {
+        return WEIR_OUTCOME_CORRUPT;
+    }
+    (void)weir_fetch_add_relaxed_u64(&manager->bytes_copied, envelope->original_bytes);
+    arrival->payload = to;
+    arrival->payload_bytes = envelope->original_bytes;
+    return WEIR_OUTCOME_OK;
+}
+
+static void verify(weir_incarnation *incarnation, arrival *arrival)
+{
+    const struct weir_envelope *envelope = &arrival->envelope;
+    arrival->payload = NULL;
+    arrival->payload_bytes = 0;
+    arrival->is_in_place = false;
+    arrival->is_held = false;
+    arrival->outcome = outcome_of(envelope->status);
+    if (envelope->payload_bytes == 0) {
+        return;
+    }
+    const uint8_t *stored = incarnation->arena.response_payload + envelope->payload_offset;
+    if (arrival->entry->result_buffer != NULL || (envelope->flags & WEIR_PACKING_FLAGS) != 0) {
+        const weir_outcome_code received = receive_elsewhere(incarnation->manager, arrival, stored);
+        if (received != WEIR_OUTCOME_OK) {
+            arrival->outcome = received;
+        }
+        return;
+    }
+    if (!matches_checksum(envelope, stored)) {
+        arrival->outcome = WEIR_OUTCOME_CORRUPT;
+        return;
+    }
+    arrival->payload = stored;
+    arrival->payload_bytes = envelope->payload_bytes;
+    arrival->is_in_place = true;
+}
+
+/* ---- deliver
+ * --------------------------------------------------------------------------------------------- */
+
+static void deliver(weir_incarnation *incarnation, arrival *arrivals, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (arrivals[i].entry != NULL) {
+            verify(incarnation, &arrivals[i]);
+        }
+    }
+    WEIR_FAILPOINT(ingest_before_outcome);
+    const uint64_t now_ns = weir_os()->clock_ns();
+    for (size_t i = 0; i < count; i++) {
+        arrival *arrival = &arrivals[i];
+        if (arrival->entry == NULL) {
+            continue;
+        }
+        hold_ticket ticket = {.incarnation = incarnation, .arrival = arrival};
+        weir_event_trace_end(incarnation->pool, arrival->entry, arrival->outcome);
+        weir_ending_call(arrival->entry, arrival->outcome, arrival->payload, arrival->payload_bytes,
+                         now_ns, &ticket);
+    }
+    WEIR_FAILPOINT(ingest_after_outcome);
+}
+
+static void release_slots(weir_incarnation *incarnation, const arrival *arrivals, size_t count)
+{
+    bool has_any = false;
+    pthread_mutex_lock(&incarnation->lock);
+    for (size_t i = 0; i < count; i++) {
+        if (arrivals[i].envelope.payload_bytes > 0 &&
+            !(arrivals[i].entry != NULL && arrivals[i].is_held)) {
+            weir_release_slot(&incarnation->releases, arrivals[i].slot);
+            has_any = true;
+        }
+    }
+    if (has_any) {
+        weir_release_publish(&incarnation->releases);
+        /* A worker out of reply slots sleeps until some come back. */
+        if (weir_gate_wake(&incarnation->waker)) {
+            (void)weir_fetch_add_relaxed_u64(&incarnation->manager->wakes_sent, 1);
+        }
+    }
+    pthread_mutex_unlock(&incarnation->lock);
+}
+
+static void free_entries(weir_pool *pool, const arrival *arrivals, size_t count)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < count; i++) {
+        if (arrivals[i].entry != NULL) {
+            weir_ending_free(pool, arrivals[i].entry, arrivals[i].outcome);
+        }
+    }
+    weir_pool_changed(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+size_t weir_ingest(weir_incarnation *incarnation)
+{
+    if (weir_incarnation_is_distrusted(incarnation) || !weir_ring_ready(&incarnation->responses)) {
+        return 0;
+    }
+    WEIR_FAILPOINT(ingest_before_drain);
+    arrival arrivals[BATCH_MAX];
+    const size_t taken = take_batch(incarnation, arrivals);
+    if (taken == 0) {
+        return 0;
+    }
+    WEIR_FAILPOINT(ingest_after_copy_out);
+    const size_t good = match_batch(incarnation, arrivals, taken);
+    deliver(incarnation, arrivals, good);
+    release_slots(incarnation, arrivals, good);
+    WEIR_FAILPOINT(ingest_after_release);
+    free_entries(incarnation->pool, arrivals, good);
+    return good;
+}
+
+/* ---- hold
+ * ------------------------------------------------------------------------------------------------
+ */
+
+weir_status weir_result_hold(const weir_result *result, weir_held *held)
+{
+    const hold_ticket *ticket = result->hold_ticket;
+    if (ticket == NULL || !ticket->arrival->is_in_place || ticket->arrival->is_held) {
+        return WEIR_INVALID;
+    }
+    weir_incarnation *incarnation = ticket->incarnation;
+    weir_manager *manager = incarnation->manager;
+    const uint64_t bytes =
+        weir_slot_map_slot_bytes(&incarnation->response_map, ticket->arrival->slot);
+    if (weir_load_relaxed_u64(&manager->held_bytes) + bytes > manager->options.held_bytes_max) {
+        return WEIR_FULL;
+    }
+    (void)weir_fetch_add_relaxed_u64(&manager->held_bytes, bytes);
+    pthread_mutex_lock(&incarnation->lock);
+    incarnation->held_results++;
+    incarnation->held_bytes += bytes;
+    pthread_mutex_unlock(&incarnation->lock);
+    weir_incarnation_retain(incarnation);
+    ticket->arrival->is_held = true;
+    *held = (weir_held){
+        .payload = result->payload,
+        .payload_bytes = result->payload_bytes,
+        .owner = incarnation,
+        .slot = ticket->arrival->slot,
+    };
+    return WEIR_OK;
+}
+
+void weir_held_release(weir_held *held)
+{
+    weir_incarnation *incarnation = held->owner;
+    if (incarnation == NULL) {
+        return;
+    }
+    const uint64_t bytes = weir_slot_map_slot_bytes(&incarnation->response_map, held->slot);
+    pthread_mutex_lock(&incarnation->lock);
+    incarnation->held_results--;
+    incarnation->held_bytes -= bytes;
+    if (incarnation->manager != NULL) {
+        (void)weir_fetch_add_relaxed_u64(&incarnation->manager->held_bytes, (uint64_t)-bytes);
+    }
+    if (incarnation->pidfd >= 0) { /* Nobody waits for the slots of a dead worker. */
+        weir_release_slot(&incarnation->releases, held->slot);
+        weir_release_publish(&incarnation->releases);
+        (void)weir_gate_wake(&incarnation->waker);
+    }
+    pthread_mutex_unlock(&incarnation->lock);
+    weir_incarnation_release(incarnation);
+    *held = (weir_held){0};
+}
+
+/* ---- deadlines
+ * ------------------------------------------------------------------------------------------- */
+
+/* A begun job whose deadline passed: from now on the worker must make progress or count as stuck.
+ */
+static void watch_if_begun(weir_job_entry *entry)
+{
+    weir_incarnation *at = entry->at;
+    const struct weir_worker_control *control = at->arena.worker_control;
+    /* SYNC(worker.begun): only a hint here; the supervisor acts on progress that stops. */
+    if (at->stuck_after_ns == WEIR_NEVER &&
+        weir_load_acquire_u64(&control->begun) > entry->ring_index) {
+        at->stuck_after_ns = entry->deadline_ns;
+        at->stuck_progress = weir_load_relaxed_u64(&control->progress);
+    }
+}
+
+static uint64_t expire_some(weir_pool *pool, uint64_t now_ns, weir_endings *endings)
+{
+    uint64_t next_ns = WEIR_NEVER;
+    for (uint32_t i = 0; i < pool->jobs.used_mark; i++) {
+        weir_job_entry *entry = &pool->jobs.entries[i];
+        if (entry->state != WEIR_JOB_IN_FLIGHT && entry->state != WEIR_JOB_DEFERRED) {
+            /* A reserved job is looked at again once it is published. */
+            if (entry->state == WEIR_JOB_RESERVED && entry->deadline_ns < next_ns) {
+                next_ns = entry->deadline_ns;
+            }
+            continue;
+        }
+        if (entry->deadline_ns > now_ns || endings->count == WEIR_ENDINGS_MAX) {
+            next_ns = entry->deadline_ns < next_ns ? entry->deadline_ns : next_ns;
+            continue;
+        }
+        if (entry->state == WEIR_JOB_IN_FLIGHT) {
+            watch_if_begun(entry);
+        }
+        weir_ending_note(pool, endings, entry, WEIR_OUTCOME_TIMEOUT);
+    }
+    return next_ns;
+}
+
+void weir_ingest_deadlines(weir_pool *pool, uint64_t now_ns)
+{
+    while (weir_load_relaxed_u64(&pool->next_deadline_ns) <= now_ns) {
+        weir_endings endings;
+        endings.count = 0;
+        pthread_mutex_lock(&pool->lock);
+        const uint64_t next_ns = expire_some(pool, now_ns, &endings);
+        weir_store_relaxed_u64(&pool->next_deadline_ns, next_ns);
+        pthread_mutex_unlock(&pool->lock);
+        const size_t ended = endings.count;
+        weir_ending_deliver(pool, &endings);
+        if (ended == 0) {
+            return;
+        }
+    }
+}

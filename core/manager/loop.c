@@ -1,0 +1,155 @@
+#include "manager/loop.h"
+
+#include "base/atomic.h"
+#include "manager/dispatcher.h"
+#include "manager/ending.h"
+#include "manager/ingestor.h"
+#include "manager/loop_wait.h"
+#include "manager/supervisor.h"
+
+/* A worker gets this long to stop when told to, before it is killed. */
+#define STOP_GRACE_NS (1 * WEIR_NS_PER_SECOND)
+
+void weir_loop_adopt(weir_manager *manager)
+{
+    const uint32_t tid = (uint32_t)weir_os()->gettid();
+    if (tid == weir_load_relaxed_u32(&manager->loop_tid)) {
+        return;
+    }
+    weir_store_relaxed_u32(&manager->loop_tid, tid);
+    for (uint32_t p = 0; p < manager->pool_count; p++) {
+        for (uint32_t s = 0; s < manager->pools[p]->seat_count; s++) {
+            weir_incarnation *now = manager->pools[p]->seats[s].now;
+            if (now != NULL) {
+                weir_store_relaxed_u32(&now->arena.manager_control->manager_tid, tid);
+            }
+        }
+    }
+}
+
+bool weir_manager_is_loop_thread(const weir_manager *manager)
+{
+    return (uint32_t)weir_os()->gettid() == weir_load_relaxed_u32(&manager->loop_tid);
+}
+
+static size_t ingest_pool(weir_pool *pool)
+{
+    size_t taken = 0;
+    for (uint32_t s = 0; s < pool->seat_count; s++) {
+        weir_incarnation *now = pool->seats[s].now;
+        if (now != NULL && now->ready_ns != 0) {
+            taken += weir_ingest(now);
+        }
+    }
+    return taken;
+}
+
+static bool has_asked_to_drain(const weir_pool *pool)
+{
+    for (uint32_t s = 0; s < pool->seat_count; s++) {
+        const weir_seat *seat = &pool->seats[s];
+        if (seat->now != NULL && seat->state == WEIR_SEAT_READY &&
+            (weir_load_relaxed_u32(&seat->now->arena.worker_control->state) ==
+                 WEIR_WORKER_STATE_DRAINING ||
+             weir_incarnation_is_distrusted(seat->now))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_draining(const weir_pool *pool)
+{
+    for (uint32_t s = 0; s < pool->seat_count; s++) {
+        if (pool->seats[s].state == WEIR_SEAT_DRAINING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One turn over all pools. */
+static bool work(weir_manager *manager)
+{
+    /* SYNC(loop.bell): whoever rang has done its work before; it is seen by what follows. */
+    const uint32_t bell = weir_load_acquire_u32(&manager->bell);
+    const bool was_rung = bell != manager->bell_handled;
+    manager->bell_handled = bell;
+    bool did_something = was_rung;
+    bool is_due = weir_supervise_events(manager);
+    const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
+    const uint64_t now_ns = weir_os()->clock_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        weir_pool *pool = manager->pools[i];
+        const size_t taken = ingest_pool(pool);
+        weir_ingest_deadlines(pool, now_ns);
+        if (taken > 0 || was_rung || is_due) {
+            did_something |= weir_dispatch_deferred(pool) > 0;
+        }
+        did_something |= taken > 0;
+        is_due |= has_asked_to_drain(pool) || (taken > 0 && is_draining(pool));
+    }
+    if (is_due || was_rung || now_ns >= manager->next_step_ns) {
+        manager->next_step_ns = weir_supervise(manager, now_ns);
+        for (uint32_t i = 0; i < count; i++) {
+            (void)weir_dispatch_deferred(manager->pools[i]);
+        }
+        did_something |= is_due;
+    }
+    return did_something;
+}
+
+weir_status weir_loop_poll(weir_manager *manager, uint64_t deadline_ns)
+{
+    for (;;) {
+        if (work(manager)) {
+            return WEIR_OK;
+        }
+        if (weir_os()->clock_ns() >= deadline_ns) {
+            return WEIR_TIMEOUT;
+        }
+        weir_loop_wait(manager, deadline_ns);
+    }
+}
+
+static void cancel_all(weir_pool *pool)
+{
+    for (;;) {
+        weir_endings endings;
+        endings.count = 0;
+        pthread_mutex_lock(&pool->lock);
+        for (uint32_t i = 0; i < pool->jobs.used_mark && endings.count < WEIR_ENDINGS_MAX; i++) {
+            weir_job_entry *entry = &pool->jobs.entries[i];
+            if (entry->state == WEIR_JOB_IN_FLIGHT || entry->state == WEIR_JOB_DEFERRED) {
+                weir_ending_note(pool, &endings, entry, WEIR_OUTCOME_CANCELLED);
+            }
+        }
+        pthread_mutex_unlock(&pool->lock);
+        if (endings.count == 0) {
+            return;
+        }
+        weir_ending_deliver(pool, &endings);
+    }
+}
+
+static void run_until_empty(weir_manager *manager, uint64_t deadline_ns)
+{
+    while (!weir_supervise_is_empty(manager) && weir_os()->clock_ns() < deadline_ns) {
+        const uint64_t look_ns = weir_deadline_in(20 * WEIR_NS_PER_MS);
+        if (weir_loop_poll(manager, look_ns < deadline_ns ? look_ns : deadline_ns) ==
+            WEIR_TIMEOUT) {
+            manager->next_step_ns = 0;
+        }
+    }
+}
+
+void weir_loop_shut_down(weir_manager *manager)
+{
+    for (uint32_t i = 0; i < manager->pool_count; i++) {
+        cancel_all(manager->pools[i]);
+    }
+    weir_supervise_stop(manager, weir_os()->clock_ns());
+    run_until_empty(manager, weir_deadline_in(STOP_GRACE_NS));
+    weir_supervise_kill(manager, weir_os()->clock_ns());
+    run_until_empty(manager, weir_deadline_in(10 * WEIR_NS_PER_SECOND));
+}
