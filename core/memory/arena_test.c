@@ -161,6 +161,8 @@ static void expect_all_returned(uint32_t backing)
     WEIR_EXPECT_EQ(fixture_look().names - before.names, backing == WEIR_BACKING_SHM ? 2 : 0);
     WEIR_EXPECT_STATUS(weir_arena_seal_worker_object(&manager, &error), WEIR_OK);
     WEIR_EXPECT_EQ(fixture_look().names, before.names);
+    WEIR_EXPECT_STR_EQ(manager.manager_object.name, "");
+    WEIR_EXPECT_STR_EQ(manager.worker_object.name, "");
     weir_arena_destroy(&worker);
     weir_arena_destroy(&manager);
     weir_arena_destroy(&manager);
