@@ -49,8 +49,6 @@ static void diff_header(const weir_layout *from, const weir_layout *to,
     if (strcmp(from->name, to->name) != 0)
         note(out, true, "layout name %s became %s", from->name, to->name);
     note_number(out, "layout major", from->major, to->major);
-    if (to->minor != from->minor)
-        note(out, to->minor < from->minor, "layout minor %u became %u", from->minor, to->minor);
     note_number(out, "layout line_bytes", from->line_bytes, to->line_bytes);
     note_number(out, "layout region_align_bytes", from->region_align_bytes, to->region_align_bytes);
 }
@@ -235,6 +233,10 @@ void weir_layout_diff(const weir_layout *from, const weir_layout *to,
     diff_constants(from, to, differences);
     diff_enums(from, to, differences);
     diff_structs(from, to, differences);
+    /* Last, so that what made the version grow is told first. */
+    if (to->minor != from->minor)
+        note(differences, to->minor < from->minor, "layout minor %u became %u", from->minor,
+             to->minor);
     differences->raise_minor =
         differences->relation == WEIR_LAYOUT_COMPATIBLE && from->minor == to->minor;
 }

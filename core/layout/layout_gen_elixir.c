@@ -1,8 +1,26 @@
 /* The Elixir bindings: one module of functions over literal data, checked while it compiles. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "layout/layout_gen.h"
 #include "layout/layout_text.h"
+
+/* `mix format` groups the digits of numbers from six digits on. */
+static const char *number(uint64_t value, char text[32])
+{
+    char digits[24];
+    int count = snprintf(digits, sizeof digits, "%" PRIu64, value);
+    size_t used = 0;
+    for (int i = 0; i < count; i++) {
+        if (count > 5 && i > 0 && (count - i) % 3 == 0)
+            text[used++] = '_';
+        text[used++] = digits[i];
+    }
+    text[used] = '\0';
+    return text;
+}
+
+#define NUMBER(value) number(value, (char[32]){0})
 
 static void add_preamble(weir_layout_text *text, const weir_layout *layout)
 {
@@ -30,8 +48,8 @@ static void add_structs(weir_layout_text *text, const weir_layout *layout)
                          "  @structs [\n");
     for (size_t i = 0; i < layout->struct_count; i++) {
         const weir_layout_struct *of = &layout->structs[i];
-        weir_layout_text_add(text, "    {:%s, %" PRIu64 ", %" PRIu64 ",\n     [\n", of->name,
-                             of->size, of->align);
+        weir_layout_text_add(text, "    {:%s, %s, %s,\n     [\n", of->name, NUMBER(of->size),
+                             NUMBER(of->align));
         for (size_t k = 0; k < of->field_count; k++) {
             const weir_layout_field *field = &of->fields[k];
             weir_layout_text_add(text, "       {:%s, :%s, ", field->name,
@@ -40,9 +58,9 @@ static void add_structs(weir_layout_text *text, const weir_layout *layout)
             if (field->count == 0)
                 weir_layout_text_add(text, "nil");
             else
-                weir_layout_text_add(text, "%" PRIu64, field->count);
-            weir_layout_text_add(text, ", %" PRIu64 ", %" PRIu64 "}%s\n", field->offset,
-                                 field->bytes, k + 1 < of->field_count ? "," : "");
+                weir_layout_text_add(text, "%s", NUMBER(field->count));
+            weir_layout_text_add(text, ", %s, %s}%s\n", NUMBER(field->offset), NUMBER(field->bytes),
+                                 k + 1 < of->field_count ? "," : "");
         }
         weir_layout_text_add(text, "     ]}%s\n", i + 1 < layout->struct_count ? "," : "");
     }
@@ -85,15 +103,15 @@ static void add_enum(weir_layout_text *text, const weir_layout_enum *list)
     }
     weir_layout_text_add(text, "  \"\"\"\n  @spec %s(atom()) :: non_neg_integer()\n", list->name);
     for (size_t i = 0; i < list->value_count; i++)
-        weir_layout_text_add(text, "  def %s(:%s), do: %" PRIu64 "\n", list->name,
-                             list->values[i].name, list->values[i].value);
+        weir_layout_text_add(text, "  def %s(:%s), do: %s\n", list->name, list->values[i].name,
+                             NUMBER(list->values[i].value));
     weir_layout_text_add(text,
                          "\n  @doc \"Name of a number of `%s/1`, or nil.\"\n"
                          "  @spec %s_name(non_neg_integer()) :: atom() | nil\n",
                          list->name, list->name);
     for (size_t i = 0; i < list->value_count; i++)
-        weir_layout_text_add(text, "  def %s_name(%" PRIu64 "), do: :%s\n", list->name,
-                             list->values[i].value, list->values[i].name);
+        weir_layout_text_add(text, "  def %s_name(%s), do: :%s\n", list->name,
+                             NUMBER(list->values[i].value), list->values[i].name);
     weir_layout_text_add(text, "  def %s_name(_), do: nil\n\n", list->name);
 }
 
@@ -107,8 +125,8 @@ static void add_constants(weir_layout_text *text, const weir_layout *layout)
     }
     weir_layout_text_add(text, "  \"\"\"\n  @spec constant(atom()) :: non_neg_integer()\n");
     for (size_t i = 0; i < layout->constant_count; i++)
-        weir_layout_text_add(text, "  def constant(:%s), do: %" PRIu64 "\n",
-                             layout->constants[i].name, layout->constants[i].value);
+        weir_layout_text_add(text, "  def constant(:%s), do: %s\n", layout->constants[i].name,
+                             NUMBER(layout->constants[i].value));
     if (layout->constant_count == 0)
         weir_layout_text_add(text,
                              "  def constant(_), do: raise(ArgumentError, \"no constants\")\n");
@@ -125,9 +143,9 @@ static void add_schemas(weir_layout_text *text, const weir_layout *layout)
     for (size_t i = 0; list != NULL && i < list->value_count; i++) {
         const weir_layout_value *value = &list->values[i];
         if (value->has_request)
-            weir_layout_text_add(
-                text, "  def request_limits(%" PRIu64 "), do: {%" PRIu64 ", %" PRIu64 "}\n",
-                value->value, value->request_min, value->request_max);
+            weir_layout_text_add(text, "  def request_limits(%s), do: {%s, %s}\n",
+                                 NUMBER(value->value), NUMBER(value->request_min),
+                                 NUMBER(value->request_max));
     }
     weir_layout_text_add(text, "  def request_limits(_), do: nil\n\n");
 }

@@ -136,7 +136,8 @@ const char *weir_loader_name(weir_loader *loader, const weir_toml_node *table, b
         return "";
     if (!weir_loader_is_identifier(member->as.string.text, member->as.string.bytes, upper)) {
         weir_loader_problem(loader, member->at,
-                            "`%.64s` is no identifier; use %s, at most %d bytes",
+                            "`%.64s` is no identifier; use %s without double or final underscores, "
+                            "at most %d bytes",
                             member->as.string.text, upper ? "[A-Z][A-Z0-9_]*" : "[a-z][a-z0-9_]*",
                             WEIR_LAYOUT_NAME_MAX);
         return "";
@@ -171,7 +172,7 @@ const char *weir_loader_doc(weir_loader *loader, const weir_toml_node *table, co
 {
     const weir_toml_node *doc = weir_toml_get(table, "doc");
     if (doc == NULL) {
-        if (!loader->layout->canonical)
+        if (!loader->layout->canonical && table->type == WEIR_TOML_TABLE)
             weir_loader_problem(loader, table->at,
                                 "%s lacks `doc`; say in one sentence what it means", what);
         return "";

@@ -11,7 +11,8 @@ typedef struct scan {
     size_t line_start;
     uint32_t line;
     int brackets;
-    int dots; /* since the last character that ends a key */
+    char opened[WEIR_TOML_DEPTH_MAX]; /* the open ones */
+    int dots;                         /* since the last character that ends a key */
     const char *file_name;
     weir_error *error;
 } scan;
@@ -93,14 +94,52 @@ static weir_status skip_comment(scan *at)
     return WEIR_OK;
 }
 
+static bool only_blanks_before(const scan *at)
+{
+    for (size_t i = at->line_start; i < at->next; i++) {
+        if (at->text[i] != ' ' && at->text[i] != '\t')
+            return false;
+    }
+    return true;
+}
+
+/* toml++ asserts that a key follows the brackets of a header. */
+static weir_status check_header(const scan *at)
+{
+    size_t ahead = peek(at, 1) == '[' ? 2 : 1;
+    while (peek(at, ahead) == ' ' || peek(at, ahead) == '\t')
+        ahead++;
+    char first = peek(at, ahead);
+    bool letter = (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z');
+    bool digit = first >= '0' && first <= '9';
+    if (letter || digit || (first != '\0' && strchr("_-\"']", first) != NULL))
+        return WEIR_OK;
+    if ((unsigned char)first < 0x20 || (unsigned char)first > 0x7e) {
+        scan there = *at;
+        there.next += ahead;
+        if (there.next < there.bytes && check_byte(&there) != WEIR_OK)
+            return WEIR_INVALID;
+    }
+    return refuse(at, at->next + ahead, "a table's name must follow the bracket; write [name]");
+}
+
 static weir_status scan_structure(scan *at)
 {
     char here = at->text[at->next];
+    if (here == '[' && at->brackets == 0 && only_blanks_before(at)) {
+        weir_status status = check_header(at);
+        if (status != WEIR_OK)
+            return status;
+    }
     if (here == '[' || here == '{') {
-        if (++at->brackets > WEIR_TOML_DEPTH_MAX)
+        if (at->brackets == WEIR_TOML_DEPTH_MAX)
             return refuse(at, at->next, "more than 16 brackets are open; nest less deeply");
+        at->opened[at->brackets++] = here;
     } else if ((here == ']' || here == '}') && at->brackets > 0) {
-        at->brackets--;
+        /* toml++ asserts that a value does not begin with the wrong one. */
+        if (at->opened[--at->brackets] != (here == ']' ? '[' : '{'))
+            return refuse(at, at->next,
+                          "this bracket closes another kind; close the inner one first");
     }
     if (here == '.') {
         if (++at->dots >= WEIR_TOML_DEPTH_MAX)

@@ -365,10 +365,10 @@ defmodule Weir.Layout.Generated do
   * `:PARKED_EPOCH_SHIFT` - The low bits of a parked word name the sleeper's strategy, the rest is the epoch.
   """
   @spec constant(atom()) :: non_neg_integer()
-  def constant(:ENVELOPE_MAGIC), do: 1380533591
-  def constant(:MESSAGE_MAGIC), do: 1296647511
-  def constant(:MANAGER_MAGIC), do: 18377522145282391
-  def constant(:WORKER_MAGIC), do: 18658997121993047
+  def constant(:ENVELOPE_MAGIC), do: 1_380_533_591
+  def constant(:MESSAGE_MAGIC), do: 1_296_647_511
+  def constant(:MANAGER_MAGIC), do: 18_377_522_145_282_391
+  def constant(:WORKER_MAGIC), do: 18_658_997_121_993_047
   def constant(:PROTOCOL_VERSION), do: 1
   def constant(:ENVELOPE_BYTES), do: 64
   def constant(:RING_CAPACITY_MAX), do: 65536
@@ -376,11 +376,11 @@ defmodule Weir.Layout.Generated do
   def constant(:CLASS_COUNT_MAX), do: 8
   def constant(:OPCODE_COUNT_MAX), do: 64
   def constant(:OPCODE_APPLICATION_FIRST), do: 4096
-  def constant(:OBJECT_BYTES_MAX), do: 1073741824
+  def constant(:OBJECT_BYTES_MAX), do: 1_073_741_824
   def constant(:REGION_COUNT_MAX), do: 12
   def constant(:TOKEN_BYTES), do: 32
   def constant(:DIGEST_BYTES), do: 32
-  def constant(:BEAT_PERIOD_NS), do: 500000000
+  def constant(:BEAT_PERIOD_NS), do: 500_000_000
   def constant(:PARKED_EPOCH_SHIFT), do: 2
 
   @doc """
@@ -792,12 +792,12 @@ defmodule Weir.Layout.Generated do
   @doc "Least and most bytes of an opcode's request; nil without limits."
   @spec request_limits(non_neg_integer()) ::
           {non_neg_integer(), non_neg_integer()} | nil
-  def request_limits(1), do: {0, 1073741824}
-  def request_limits(2), do: {0, 1073741824}
-  def request_limits(16), do: {24, 1073741824}
-  def request_limits(17), do: {32, 1073741824}
+  def request_limits(1), do: {0, 1_073_741_824}
+  def request_limits(2), do: {0, 1_073_741_824}
+  def request_limits(16), do: {24, 1_073_741_824}
+  def request_limits(17), do: {32, 1_073_741_824}
   def request_limits(18), do: {64, 64}
-  def request_limits(19), do: {80, 1073741824}
+  def request_limits(19), do: {80, 1_073_741_824}
   def request_limits(_), do: nil
 
   @doc "Names of all structs."
