@@ -11,31 +11,11 @@ const char *const weir_backing_words[] = {"memfd", "shm", NULL};
 const char *const weir_opcode_words[] = {"echo",     "crc",       "simulate", "pathfind",
                                          "worldgen", "analytics", NULL};
 
-static const char *const outcome_names[WEIR_OUTCOME_CODES] = {
-    [WEIR_OUTCOME_NONE] = "none",
-    [WEIR_OUTCOME_OK] = "ok",
-    [WEIR_OUTCOME_FAILED] = "failed",
-    [WEIR_OUTCOME_TIMEOUT] = "timeout",
-    [WEIR_OUTCOME_WORKER_LOST] = "worker_lost",
-    [WEIR_OUTCOME_MANAGER_LOST] = "manager_lost",
-    [WEIR_OUTCOME_CORRUPT] = "corrupt",
-    [WEIR_OUTCOME_REJECTED] = "rejected",
-    [WEIR_OUTCOME_OVERSIZE] = "oversize",
-    [WEIR_OUTCOME_UNSUPPORTED] = "unsupported",
-    [WEIR_OUTCOME_INCOMPATIBLE] = "incompatible",
-    [WEIR_OUTCOME_CANCELLED] = "cancelled",
-};
-
 static const uint16_t opcodes[ROUTINE_COUNT] = {
     [ROUTINE_ECHO] = WEIR_OPCODE_ECHO,         [ROUTINE_CRC] = WEIR_OPCODE_CRC,
     [ROUTINE_SIMULATE] = WEIR_OPCODE_SIMULATE, [ROUTINE_PATHFIND] = WEIR_OPCODE_PATHFIND,
     [ROUTINE_WORLDGEN] = WEIR_OPCODE_WORLDGEN, [ROUTINE_ANALYTICS] = WEIR_OPCODE_ANALYTICS,
 };
-
-const char *weir_outcome_name(unsigned outcome)
-{
-    return outcome < WEIR_OUTCOME_CODES ? outcome_names[outcome] : "unknown";
-}
 
 const char *weir_wake_name(unsigned strategy)
 {

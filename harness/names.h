@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "layout/generated/weir_layout.h" /* weir_outcome_name */
 #include "loopback/routines/catalogue.h"
 #include "weir/manager.h"
 
@@ -19,9 +20,6 @@ extern const char *const weir_policy_words[];  /**< by weir_room_policy */
 extern const char *const weir_wake_words[];    /**< futex, eventfd, signal */
 extern const char *const weir_backing_words[]; /**< by enum weir_backing */
 extern const char *const weir_opcode_words[];  /**< by routine_id */
-
-/** "ok", "worker_lost", …; "unknown" for what is no outcome. */
-const char *weir_outcome_name(unsigned outcome);
 
 /** "awake", "futex", "eventfd", "signal", "unknown". */
 const char *weir_wake_name(unsigned strategy);
