@@ -76,6 +76,22 @@ WEIR_TEST(worker_ending, drains_on_sigterm_from_every_kind_of_sleep)
     }
 }
 
+/* The signal falls between the look and the sleep, and no timed look helps: it must be repeated. */
+WEIR_TEST(worker_ending, does_not_lose_a_sigterm_between_its_look_and_its_sleep)
+{
+    for (size_t i = 0; i < 3; i++) {
+        fixture fixture;
+        fixture_start(&fixture, &(small_manager_setup){
+                                    .wake_strategies = WEIR_STRATEGY_BIT(strategies[i]),
+                                    .has_endless_sleeps = true,
+                                });
+        fixture_await_parked(&fixture, strategies[i]);
+        WEIR_EXPECT_EQ(kill(fixture.worker, SIGTERM), 0);
+        WEIR_EXPECT_TRUE(reaches(&fixture, WEIR_WORKER_STATE_DRAINING));
+        WEIR_EXPECT_EQ(fixture_end(&fixture), 0);
+    }
+}
+
 WEIR_TEST(worker_ending, drains_on_sigterm_while_it_spins)
 {
     fixture fixture;

@@ -162,10 +162,9 @@ static uint32_t execute(weir_worker *worker, weir_job *job)
 
 static weir_worker_cost *cost_of(weir_worker *worker, const struct weir_envelope *request)
 {
-    const uint8_t routine = worker->routine_of[request->opcode];
     const uint32_t width =
         request->original_bytes == 0 ? 0 : 32 - (uint32_t)__builtin_clz(request->original_bytes);
-    return &worker->cost[routine == 0 ? 0 : routine - 1][width];
+    return &worker->cost[worker->routine_of[request->opcode]][width];
 }
 
 /* Rises at once, falls slowly: to publish too often costs less than to keep a reply back. */

@@ -114,7 +114,7 @@ struct weir_worker {
     weir_waker waker;
 
     uint8_t routine_of[UINT16_MAX + 1]; /**< By opcode: index of the routine plus one; 0: none. */
-    weir_worker_cost cost[WEIR_OPCODE_COUNT_MAX][WEIR_WORKER_WIDTHS];
+    weir_worker_cost cost[WEIR_OPCODE_COUNT_MAX + 1][WEIR_WORKER_WIDTHS]; /**< By routine_of. */
 
     weir_packer packer;        /**< Only when compression was agreed, as is scratch. */
     uint8_t *stored_scratch;   /**< Private copy of a packed request. */

@@ -37,7 +37,7 @@ static weir_status fill_table(weir_worker *worker, weir_error *error)
         }
         worker->routine_of[routine->opcode] = (uint8_t)(i + 1);
     }
-    for (size_t i = 0; i < WEIR_OPCODE_COUNT_MAX; i++) {
+    for (size_t i = 0; i <= WEIR_OPCODE_COUNT_MAX; i++) {
         for (size_t k = 0; k < WEIR_WORKER_WIDTHS; k++) {
             worker->cost[i][k].expected_ns = UINT32_MAX;
         }

@@ -31,6 +31,8 @@ typedef struct small_manager_setup {
     uint32_t wake_strategies;    /**< Of both sides; 0: all. */
     uint64_t spin_ns;
     uint32_t compress_min_bytes;
+    /** The worker's sleeps begin late and have no deadline of their own: only a wake ends them. */
+    bool has_endless_sleeps;
 } small_manager_setup;
 
 typedef struct small_manager {

@@ -121,11 +121,60 @@ void small_manager_open(small_manager *manager, const small_manager_setup *setup
     join_gate(manager);
 }
 
+/* A worker's sleep as bad as it can be: 20 ms pass between its last look and the call, and the call
+ * never times out. */
+static int endless_eventfd;
+
+static void linger(void)
+{
+    const uint64_t end_ns = weir_os_linux()->clock_ns() + 20 * WEIR_NS_PER_MS;
+    while (weir_os_linux()->clock_ns() < end_ns) {
+    }
+}
+
+static int endless_futex(const uint32_t *address, uint32_t expected, uint64_t deadline_ns)
+{
+    (void)deadline_ns;
+    linger();
+    return weir_os_linux()->futex_wait(address, expected, WEIR_NEVER);
+}
+
+static int endless_poll(struct pollfd *fds, unsigned count, uint64_t deadline_ns,
+                        const sigset_t *mask)
+{
+    if (fds->fd == endless_eventfd) {
+        linger();
+        deadline_ns = WEIR_NEVER;
+    }
+    return weir_os_linux()->poll_until(fds, count, deadline_ns, mask);
+}
+
+static int endless_signal(const sigset_t *set, uint64_t deadline_ns)
+{
+    (void)deadline_ns;
+    linger();
+    return weir_os_linux()->signal_wait(set, WEIR_NEVER);
+}
+
+static void make_sleeps_endless(const small_manager *manager)
+{
+    static weir_os_table table;
+    table = *weir_os_linux();
+    endless_eventfd = manager->request_eventfd;
+    table.futex_wait = endless_futex;
+    table.poll_until = endless_poll;
+    table.signal_wait = endless_signal;
+    (void)weir_os_replace(&table);
+}
+
 int small_manager_serve(small_manager *manager, bool is_own_process)
 {
     const small_manager_setup *setup = &manager->setup;
     if (is_own_process) {
         close(manager->own_socket);
+    }
+    if (setup->has_endless_sleeps) {
+        make_sleeps_endless(manager);
     }
     struct weir_welcome welcome = {
         .generation = GENERATION,
