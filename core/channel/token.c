@@ -65,10 +65,11 @@ weir_status weir_token_read(const char *text, uint8_t token[WEIR_TOKEN_BYTES], w
 
 bool weir_token_equal(const uint8_t a[WEIR_TOKEN_BYTES], const uint8_t b[WEIR_TOKEN_BYTES])
 {
-    /* volatile keeps the compiler from leaving at the first difference. */
-    volatile uint8_t different = 0;
+    uint8_t different = 0;
     for (size_t i = 0; i < WEIR_TOKEN_BYTES; i++) {
         different |= a[i] ^ b[i];
+        /* The compiler knows nothing of the value, so it cannot leave at the first difference. */
+        __asm__("" : "+r"(different));
     }
     return different == 0;
 }

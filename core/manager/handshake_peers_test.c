@@ -9,20 +9,6 @@
 #include "manager/handshake.h"
 #include "manager/testing/handshake_bench.h"
 
-/* The handshake has ended like this, and the peer was told why. */
-static void expect_told(const handshake_bench *bench, int fd, uint32_t error_code,
-                        const char *reason)
-{
-    weir_control_message message;
-    WEIR_EXPECT_EQ(bench->h.fd, -1);
-    WEIR_EXPECT_EQ(bench->h.state, WEIR_HANDSHAKE_ENDED);
-    WEIR_EXPECT_STR_EQ(weir_error_code_name(bench->h.error_code), weir_error_code_name(error_code));
-    bench_expect(fd, WEIR_MESSAGE_REJECT, &message);
-    WEIR_EXPECT_EQ(message.reject.error_code, error_code);
-    WEIR_EXPECT_STR_HAS((const char *)message.reject.text, reason);
-    close(fd);
-}
-
 /* Says this HELLO and demands its refusal. */
 static void expect_hello_refused(handshake_bench *bench, struct weir_hello hello,
                                  weir_status status, uint32_t error_code, const char *reason)
@@ -31,38 +17,8 @@ static void expect_hello_refused(handshake_bench *bench, struct weir_hello hello
     const int fd = bench_connect(bench);
     WEIR_EXPECT_STATUS(bench_say(bench, fd, WEIR_MESSAGE_HELLO, &hello, &error), status);
     WEIR_EXPECT_STR_HAS(error.text, reason);
-    expect_told(bench, fd, error_code, reason);
+    bench_expect_told(bench, fd, error_code, reason);
     bench_renew(bench);
-}
-
-/* Brings a fresh connection to the point where READY is awaited and fills in object B's header. */
-static int reach_ready(handshake_bench *bench)
-{
-    struct weir_hello hello = bench_hello(bench);
-    weir_control_message message;
-    weir_control_descriptors descriptors;
-    const int fd = bench_connect(bench);
-    WEIR_EXPECT_STATUS(bench_say(bench, fd, WEIR_MESSAGE_HELLO, &hello, NULL), WEIR_EMPTY);
-    WEIR_EXPECT_STATUS(weir_control_receive(fd, &message, &descriptors, NULL), WEIR_OK);
-    WEIR_EXPECT_EQ(message.header.kind, WEIR_MESSAGE_WELCOME);
-    WEIR_EXPECT_EQ(descriptors.count, 4);
-    bench_write_header(bench, &message, &descriptors);
-    close(descriptors.fd[2]);
-    close(descriptors.fd[3]);
-    return fd;
-}
-
-/* Brings a fresh connection to the point where a part of the layout is awaited. */
-static int reach_schema(handshake_bench *bench)
-{
-    struct weir_hello hello = bench_hello(bench);
-    weir_control_message message;
-    hello.layout_digest[0] ^= 1;
-    const int fd = bench_connect(bench);
-    WEIR_EXPECT_STATUS(bench_say(bench, fd, WEIR_MESSAGE_HELLO, &hello, NULL), WEIR_EMPTY);
-    bench_expect(fd, WEIR_MESSAGE_SCHEMA_REQUEST, &message);
-    WEIR_EXPECT_EQ(message.schema_request.offset, 0);
-    return fd;
 }
 
 WEIR_TEST(handshake_peers, welcome_carries_the_terms)
@@ -97,14 +53,14 @@ WEIR_TEST(handshake_peers, ready_ends_it_and_a_later_step_finds_it_closed)
     handshake_bench bench;
     bench_open(&bench, WEIR_BACKING_MEMFD);
     struct weir_ready ready = {.generation = bench.terms.generation, .tid = 99};
-    const int fd = reach_ready(&bench);
+    const int fd = bench_reach_ready(&bench);
     WEIR_EXPECT_STATUS(bench_say(&bench, fd, WEIR_MESSAGE_READY, &ready, NULL), WEIR_OK);
     WEIR_EXPECT_EQ(bench.h.worker_tid, 99);
     WEIR_EXPECT_EQ(bench.h.state, WEIR_HANDSHAKE_DONE);
     WEIR_EXPECT_GE(bench.h.fd, 0);
     WEIR_EXPECT_STATUS(bench_step(&bench, NULL), WEIR_CLOSED);
     weir_handshake_refuse(&bench.h, WEIR_ERROR_CODE_MEMORY, "cannot seal \xff");
-    expect_told(&bench, fd, WEIR_ERROR_CODE_MEMORY, "cannot seal ?");
+    bench_expect_told(&bench, fd, WEIR_ERROR_CODE_MEMORY, "cannot seal ?");
     WEIR_EXPECT_STATUS(bench_step(&bench, NULL), WEIR_CLOSED);
     bench_close(&bench);
 }
@@ -171,8 +127,8 @@ WEIR_TEST(handshake_peers, a_peer_that_leaves_ends_it_at_every_step)
         bench_open(&bench, WEIR_BACKING_MEMFD);
         const int before = bench_descriptors();
         close(step == 0   ? bench_connect(&bench)
-              : step == 1 ? reach_schema(&bench)
-                          : reach_ready(&bench));
+              : step == 1 ? bench_reach_schema(&bench)
+                          : bench_reach_ready(&bench));
         WEIR_EXPECT_STATUS(bench_step(&bench, &error), WEIR_PEER_DEAD);
         WEIR_EXPECT_STR_HAS(error.text, "closed");
         WEIR_EXPECT_EQ(bench.h.fd, -1);
@@ -190,13 +146,13 @@ WEIR_TEST(handshake_peers, a_peer_that_says_nothing_meets_the_deadline_at_every_
         weir_error error = {.text = ""};
         bench_open(&bench, WEIR_BACKING_MEMFD);
         const int fd = step == 0   ? bench_connect(&bench)
-                       : step == 1 ? reach_schema(&bench)
-                                   : reach_ready(&bench);
+                       : step == 1 ? bench_reach_schema(&bench)
+                                   : bench_reach_ready(&bench);
         bench.h.deadline_ns = 1000;
         WEIR_EXPECT_STATUS(weir_handshake_step(&bench.h, 999, &error), WEIR_EMPTY);
         WEIR_EXPECT_STATUS(weir_handshake_step(&bench.h, 1000, &error), WEIR_TIMEOUT);
         WEIR_EXPECT_STR_HAS(error.text, awaited[step]);
-        expect_told(&bench, fd, WEIR_ERROR_CODE_DEADLINE, awaited[step]);
+        bench_expect_told(&bench, fd, WEIR_ERROR_CODE_DEADLINE, awaited[step]);
         bench_close(&bench);
     }
 }
@@ -216,8 +172,8 @@ WEIR_TEST(handshake_peers, refuses_messages_out_of_order_at_every_step)
             const int before = bench_descriptors();
             memset(&message, 0, sizeof message);
             const int fd = step == 0   ? bench_connect(&bench)
-                           : step == 1 ? reach_schema(&bench)
-                                       : reach_ready(&bench);
+                           : step == 1 ? bench_reach_schema(&bench)
+                                       : bench_reach_ready(&bench);
             const int descriptors[4] = {fd, fd, fd, fd};
             weir_error error = {.text = ""};
             const uint32_t count = kind == WEIR_MESSAGE_WELCOME ? 4 : 0;
@@ -226,7 +182,7 @@ WEIR_TEST(handshake_peers, refuses_messages_out_of_order_at_every_step)
                 WEIR_OK);
             WEIR_EXPECT_STATUS(bench_step(&bench, &error), WEIR_PROTOCOL);
             WEIR_EXPECT_STR_HAS(error.text, "keep the order");
-            expect_told(&bench, fd, WEIR_ERROR_CODE_MESSAGE, "keep the order");
+            bench_expect_told(&bench, fd, WEIR_ERROR_CODE_MESSAGE, "keep the order");
             WEIR_EXPECT_EQ(bench_descriptors(), before);
             bench_renew(&bench);
         }
@@ -245,10 +201,10 @@ WEIR_TEST(handshake_peers, refuses_garbage_and_messages_that_are_too_long)
         const int fd = bench_connect(&bench);
         WEIR_EXPECT_EQ(send(fd, bytes, length, MSG_NOSIGNAL), (ssize_t)length);
         WEIR_EXPECT_STATUS(bench_step(&bench, &error), WEIR_PROTOCOL);
-        expect_told(&bench, fd, WEIR_ERROR_CODE_MESSAGE,
-                    length > sizeof(weir_control_message) ? "longer than"
-                    : length < 16                         ? "too short"
-                                                          : "does not speak Weir's protocol");
+        bench_expect_told(&bench, fd, WEIR_ERROR_CODE_MESSAGE,
+                          length > sizeof(weir_control_message) ? "longer than"
+                          : length < 16                         ? "too short"
+                                                                : "does not speak Weir's protocol");
     }
     WEIR_EXPECT_FALSE(bench.token_used);
     bench_close(&bench);
@@ -266,87 +222,9 @@ WEIR_TEST(handshake_peers, closes_descriptors_that_come_with_hello)
         WEIR_EXPECT_STATUS(weir_control_send(fd, WEIR_MESSAGE_HELLO, &hello, list, count, NULL),
                            WEIR_OK);
         WEIR_EXPECT_STATUS(bench_step(&bench, NULL), WEIR_PROTOCOL);
-        expect_told(&bench, fd, WEIR_ERROR_CODE_MESSAGE, "must come with 0");
+        bench_expect_told(&bench, fd, WEIR_ERROR_CODE_MESSAGE, "must come with 0");
         WEIR_EXPECT_EQ(bench_descriptors(), before);
     }
-    bench_close(&bench);
-}
-
-/* Sends one part and demands its refusal. */
-static void expect_part_refused(handshake_bench *bench, int fd, struct weir_schema *part,
-                                uint32_t error_code, const char *reason)
-{
-    weir_error error = {.text = ""};
-    WEIR_EXPECT_STATUS(bench_say(bench, fd, WEIR_MESSAGE_SCHEMA, part, &error), WEIR_PROTOCOL);
-    expect_told(bench, fd, error_code, reason);
-    WEIR_EXPECT_NULL(bench->h.schema);
-    bench_renew(bench);
-}
-
-WEIR_TEST(handshake_peers, takes_the_layout_only_in_whole_parts_and_in_order)
-{
-    static const struct {
-        uint32_t total;
-        uint32_t offset;
-        uint32_t part;
-        const char *reason;
-    } cases[] = {
-        {0, 0, 0, "has 0 bytes; it must have 1 to 262144"},
-        {262145, 0, 32768, "has 262145 bytes"},
-        {UINT32_MAX, 0, 32768, "has 4294967295 bytes"},
-        {40000, 0, 32767, "offset 0 and 32768 bytes were asked for"},
-        {40000, 0, 40000, "offset 0 and 32768 bytes were asked for"},
-        {40000, 32768, 7232, "offset 0 and 32768 bytes were asked for"},
-        {100, 0, 101, "offset 0 and 100 bytes were asked for"},
-        {100, 0, 0, "offset 0 and 100 bytes were asked for"},
-        {100, UINT32_MAX, 100, "offset 0 and 100 bytes were asked for"},
-    };
-    handshake_bench bench;
-    struct weir_schema part;
-    weir_control_message message;
-    bench_open(&bench, WEIR_BACKING_MEMFD);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        memset(&part, 0, sizeof part);
-        part.total_bytes = cases[i].total;
-        part.offset = cases[i].offset;
-        part.part_bytes = cases[i].part;
-        expect_part_refused(&bench, reach_schema(&bench), &part, WEIR_ERROR_CODE_MESSAGE,
-                            cases[i].reason);
-    }
-    for (uint32_t wrong = 0; wrong < 2; wrong++) {
-        const int fd = reach_schema(&bench);
-        memset(&part, 0, sizeof part);
-        part.total_bytes = 40000;
-        part.part_bytes = 32768;
-        WEIR_EXPECT_STATUS(bench_say(&bench, fd, WEIR_MESSAGE_SCHEMA, &part, NULL), WEIR_EMPTY);
-        bench_expect(fd, WEIR_MESSAGE_SCHEMA_REQUEST, &message);
-        WEIR_EXPECT_EQ(message.schema_request.offset, 32768);
-        part.total_bytes += wrong;
-        expect_part_refused(&bench, fd, &part, WEIR_ERROR_CODE_MESSAGE,
-                            wrong == 0 ? "offset 32768 and 7232 bytes were asked for"
-                                       : "had 40000 bytes and has 40001 now");
-    }
-    bench_close(&bench);
-}
-
-WEIR_TEST(handshake_peers, refuses_a_layout_that_is_none_or_another_than_announced)
-{
-    handshake_bench bench;
-    struct weir_schema part;
-    bench_open(&bench, WEIR_BACKING_MEMFD);
-    memset(&part, 0, sizeof part);
-    part.total_bytes = 3;
-    part.part_bytes = 3;
-    memcpy(part.text, "[[\003", 3);
-    expect_part_refused(&bench, reach_schema(&bench), &part, WEIR_ERROR_CODE_LAYOUT,
-                        "cannot be read");
-    WEIR_EXPECT_LE(weir_layout_canonical_bytes, sizeof part.text);
-    memset(&part, 0, sizeof part);
-    part.total_bytes = (uint32_t)weir_layout_canonical_bytes;
-    part.part_bytes = part.total_bytes;
-    memcpy(part.text, weir_layout_canonical_text, part.part_bytes);
-    expect_part_refused(&bench, reach_schema(&bench), &part, WEIR_ERROR_CODE_LAYOUT,
-                        "another digest than its HELLO said");
     bench_close(&bench);
 }
 
@@ -357,14 +235,15 @@ WEIR_TEST(handshake_peers, believes_ready_only_with_generation_thread_and_header
     for (int wrong = 0; wrong < 3; wrong++) {
         struct weir_ready ready = {.generation = bench.terms.generation, .tid = 1};
         weir_error error = {.text = ""};
-        const int fd = reach_ready(&bench);
+        const int fd = bench_reach_ready(&bench);
         ready.generation += wrong == 0;
         ready.tid -= wrong == 1;
         bench.h.claim.digest[5] ^= wrong == 2;
         WEIR_EXPECT_STATUS(bench_say(&bench, fd, WEIR_MESSAGE_READY, &ready, &error),
                            WEIR_PROTOCOL);
-        expect_told(&bench, fd, wrong < 2 ? WEIR_ERROR_CODE_GENERATION : WEIR_ERROR_CODE_MEMORY,
-                    wrong < 2 ? "READY says generation" : "object B's header");
+        bench_expect_told(&bench, fd,
+                          wrong < 2 ? WEIR_ERROR_CODE_GENERATION : WEIR_ERROR_CODE_MEMORY,
+                          wrong < 2 ? "READY says generation" : "object B's header");
         bench_renew(&bench);
     }
     bench_close(&bench);
@@ -411,7 +290,7 @@ WEIR_TEST(handshake_peers, a_peer_that_the_kernel_does_not_name_is_refused)
     const weir_status status = bench_step(&bench, NULL);
     weir_os_replace(NULL);
     WEIR_EXPECT_STATUS(status, WEIR_SYSTEM);
-    expect_told(&bench, fd, WEIR_ERROR_CODE_PEER, "who is at the other end");
+    bench_expect_told(&bench, fd, WEIR_ERROR_CODE_PEER, "who is at the other end");
     bench_close(&bench);
 }
 

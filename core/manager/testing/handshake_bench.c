@@ -216,6 +216,47 @@ void bench_write_header(const handshake_bench *bench, const weir_control_message
     weir_arena_destroy(&worker);
 }
 
+void bench_expect_told(const handshake_bench *bench, int fd, uint32_t error_code,
+                       const char *reason)
+{
+    weir_control_message message;
+    WEIR_EXPECT_EQ(bench->h.fd, -1);
+    WEIR_EXPECT_EQ(bench->h.state, WEIR_HANDSHAKE_ENDED);
+    WEIR_EXPECT_STR_EQ(weir_error_code_name(bench->h.error_code), weir_error_code_name(error_code));
+    bench_expect(fd, WEIR_MESSAGE_REJECT, &message);
+    WEIR_EXPECT_EQ(message.reject.error_code, error_code);
+    WEIR_EXPECT_STR_HAS((const char *)message.reject.text, reason);
+    close(fd);
+}
+
+int bench_reach_ready(handshake_bench *bench)
+{
+    struct weir_hello hello = bench_hello(bench);
+    weir_control_message message;
+    weir_control_descriptors descriptors;
+    const int fd = bench_connect(bench);
+    WEIR_EXPECT_STATUS(bench_say(bench, fd, WEIR_MESSAGE_HELLO, &hello, NULL), WEIR_EMPTY);
+    WEIR_EXPECT_STATUS(weir_control_receive(fd, &message, &descriptors, NULL), WEIR_OK);
+    WEIR_EXPECT_EQ(message.header.kind, WEIR_MESSAGE_WELCOME);
+    WEIR_EXPECT_EQ(descriptors.count, 4);
+    bench_write_header(bench, &message, &descriptors);
+    close(descriptors.fd[2]);
+    close(descriptors.fd[3]);
+    return fd;
+}
+
+int bench_reach_schema(handshake_bench *bench)
+{
+    struct weir_hello hello = bench_hello(bench);
+    weir_control_message message;
+    hello.layout_digest[0] ^= 1;
+    const int fd = bench_connect(bench);
+    WEIR_EXPECT_STATUS(bench_say(bench, fd, WEIR_MESSAGE_HELLO, &hello, NULL), WEIR_EMPTY);
+    bench_expect(fd, WEIR_MESSAGE_SCHEMA_REQUEST, &message);
+    WEIR_EXPECT_EQ(message.schema_request.offset, 0);
+    return fd;
+}
+
 int bench_descriptors(void)
 {
     DIR *directory = opendir("/proc/self/fd");

@@ -69,6 +69,17 @@ void bench_expect(int fd, enum weir_message kind, weir_control_message *message)
 void bench_write_header(const handshake_bench *bench, const weir_control_message *welcome,
                         const weir_control_descriptors *descriptors);
 
+/** Brings a fresh connection to the point where READY is awaited and fills in object B's header;
+ * returns the worker's end. */
+int bench_reach_ready(handshake_bench *bench);
+
+/** Brings a fresh connection to the point where a part of the layout is awaited. */
+int bench_reach_schema(handshake_bench *bench);
+
+/** The handshake has ended with this code, and the peer was told why; closes the worker's end. */
+void bench_expect_told(const handshake_bench *bench, int fd, uint32_t error_code,
+                       const char *reason);
+
 /** Descriptors that this process has open. */
 int bench_descriptors(void);
 
