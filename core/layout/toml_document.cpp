@@ -3,10 +3,11 @@
  *
  * toml++ is compiled with its own exceptions on, against the project's default: without them its
  * parser is noexcept and an allocation that fails ends the process. With them both kinds of failure
- * arrive here as exceptions and leave as statuses; nothing is thrown past weir_toml_parse. */
-/* Its own assertions (and with NDEBUG its assumptions, which are undefined behaviour when they
- * fail) are reached by some malformed texts, such as the header `[=]`: they too become exceptions,
- * in every build type. The guard refuses those known; this is the net below it. */
+ * arrive here as exceptions and leave as statuses; nothing is thrown past weir_toml_parse. *
+ * Its own assertions (and with NDEBUG its assumptions, which are undefined behaviour when they
+ * fail) are reached by some malformed texts, such as the header `[=]` or the time 2026-01-01Tx:
+ * they too become exceptions, in every build type. The guard refuses those known; this is the net
+ * below it. */
 #undef NDEBUG
 namespace
 {
@@ -180,7 +181,8 @@ weir_status weir_toml_parse(const char *text, size_t bytes, const char *file_nam
         return WEIR_INVALID;
     } catch (const parser_gave_up &) {
         weir_error_set(error,
-                       "%.160s:1:1: the TOML is malformed; compare it with toml.io/en/v1.0.0",
+                       "%.160s:1:1: malformed TOML whose place its parser cannot tell; look for a "
+                       "malformed date or time",
                        file_name);
         return WEIR_INVALID;
     } catch (...) {

@@ -79,6 +79,8 @@ static const refused_text refused[] = {
     {"header of tables that begins with .", " [[ .b]]\n", "t.toml:1:5: a table's name must follow"},
     {"array closed by a brace", "a = [1,}\n", "t.toml:1:8: this bracket closes another kind"},
     {"table closed by a bracket", "a = {\nb = [1}\n", "t.toml:2:7: this bracket closes"},
+    {"time that toml++ asserts on", "a = 2026-01-01Tx0:00:00Z\n",
+     "look for a malformed date or time"},
     {"header without end", "[", "t.toml:1:2: a table's name must follow"},
     {"control byte", "[\x03", "t.toml:1:2: byte 0x03 is not printable ASCII"},
     {"control byte in a comment", "# \x01\n", "t.toml:1:3: byte 0x01"},
