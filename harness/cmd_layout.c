@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/layout_file.h"
 #include "harness/layout_show.h"
 #include "harness/options.h"
 #include "layout/layout_gen.h"
@@ -30,89 +31,10 @@ typedef struct subcommand {
 
 static const char *const languages[] = {"c", "elixir", "rust", "zig", NULL};
 
-static int complain(int exit_code, const char *text)
-{
-    fprintf(stderr, "weir layout: %s\n", text);
-    return exit_code;
-}
-
-static int complain_status(weir_status status, const weir_error *error)
-{
-    return complain(status == WEIR_NO_MEMORY ? WEIR_EXIT_ENVIRONMENT : WEIR_EXIT_USAGE,
-                    error->text);
-}
-
-/* One byte more than the loader accepts, so that it is the loader that refuses a longer file. */
-static weir_status read_file(const char *path, char **text, size_t *bytes, weir_error *error)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        weir_error_set(error, "cannot read %.300s: %s; name a layout file", path, strerror(errno));
-        return WEIR_INVALID;
-    }
-    weir_status status = WEIR_OK;
-    *text = malloc(WEIR_TOML_BYTES_MAX + 1);
-    if (*text == NULL) {
-        weir_error_set(error, "no memory to read %.300s; free some and try again", path);
-        status = WEIR_NO_MEMORY;
-    } else {
-        *bytes = fread(*text, 1, WEIR_TOML_BYTES_MAX + 1, file);
-        if (ferror(file)) {
-            weir_error_set(error, "cannot read %.300s: %s; name a layout file", path,
-                           strerror(errno));
-            free(*text);
-            *text = NULL;
-            status = WEIR_INVALID;
-        }
-    }
-    fclose(file);
-    return status;
-}
-
-static void print_problems(const char *path, const weir_layout_problems *problems,
-                           const weir_error *error)
-{
-    size_t kept =
-        problems->found < WEIR_LAYOUT_PROBLEMS_MAX ? problems->found : WEIR_LAYOUT_PROBLEMS_MAX;
-    if (kept == 0)
-        fprintf(stderr, "%s\n", error->text);
-    for (size_t i = 0; i < kept; i++)
-        fprintf(stderr, "%s:%u:%u: %s\n", path, problems->item[i].line, problems->item[i].column,
-                problems->item[i].text);
-    if (problems->found > kept)
-        fprintf(stderr, "%s: %zu more problems; correct these first\n", path,
-                problems->found - kept);
-}
-
-/* Loads a file, or the built-in layout for NULL. @return an exit code; what is wrong has been
- * printed. */
-static int load(const char *path, weir_layout **layout)
-{
-    weir_error error = {{0}};
-    *layout = NULL;
-    if (path == NULL) {
-        weir_status status = weir_layout_load_builtin(layout, &error);
-        return status == WEIR_OK ? WEIR_EXIT_HELD : complain_status(status, &error);
-    }
-    char *text = NULL;
-    size_t bytes = 0;
-    weir_status status = read_file(path, &text, &bytes, &error);
-    if (status != WEIR_OK)
-        return complain_status(status, &error);
-    weir_layout_problems problems = {0};
-    status = weir_layout_load(text, bytes, path, &problems, layout, &error);
-    free(text);
-    if (status == WEIR_OK)
-        return WEIR_EXIT_HELD;
-    if (status == WEIR_NO_MEMORY)
-        return complain_status(status, &error);
-    print_problems(path, &problems, &error);
-    return WEIR_EXIT_BROKEN;
-}
-
 static int no_memory(void)
 {
-    return complain(WEIR_EXIT_ENVIRONMENT, "no memory for the result; free some and try again");
+    return weir_layout_complain(WEIR_EXIT_ENVIRONMENT,
+                                "no memory for the result; free some and try again");
 }
 
 static void print_digest(const uint8_t digest[WEIR_LAYOUT_DIGEST_BYTES])
@@ -125,7 +47,7 @@ static void print_digest(const uint8_t digest[WEIR_LAYOUT_DIGEST_BYTES])
 static int run_check(const layout_call *call)
 {
     weir_layout *layout;
-    int code = load(call->file[0], &layout);
+    int code = weir_layout_load_or_complain(call->file[0], &layout);
     if (code != WEIR_EXIT_HELD)
         return code;
     size_t fields = 0;
@@ -141,7 +63,7 @@ static int run_check(const layout_call *call)
 static int run_show_or_digest(const layout_call *call, bool show)
 {
     weir_layout *layout;
-    int code = load(call->file[0], &layout);
+    int code = weir_layout_load_or_complain(call->file[0], &layout);
     if (code != WEIR_EXIT_HELD)
         return code;
     uint8_t digest[WEIR_LAYOUT_DIGEST_BYTES];
@@ -168,7 +90,7 @@ static int run_digest(const layout_call *call)
 static int run_canonical(const layout_call *call)
 {
     weir_layout *layout;
-    int code = load(call->file[0], &layout);
+    int code = weir_layout_load_or_complain(call->file[0], &layout);
     if (code != WEIR_EXIT_HELD)
         return code;
     char *text;
@@ -196,7 +118,7 @@ static int write_file(const char *path, const char *text, size_t bytes)
     char sentence[512];
     snprintf(sentence, sizeof sentence, "cannot write %.300s: %s; choose another --out", path,
              strerror(errno));
-    return complain(WEIR_EXIT_ENVIRONMENT, sentence);
+    return weir_layout_complain(WEIR_EXIT_ENVIRONMENT, sentence);
 }
 
 static int generate(const weir_layout *layout, const weir_layout_artifact *artifact,
@@ -214,8 +136,8 @@ static int generate(const weir_layout *layout, const weir_layout_artifact *artif
         int used =
             snprintf(path, sizeof path, "%s/%s%s", directory, layout->name, artifact->suffix);
         if (used < 0 || (size_t)used >= sizeof path)
-            code =
-                complain(WEIR_EXIT_USAGE, "--out is longer than 4000 bytes; choose a shorter path");
+            code = weir_layout_complain(WEIR_EXIT_USAGE,
+                                        "--out is longer than 4000 bytes; choose a shorter path");
         else if ((code = write_file(path, text, bytes)) == WEIR_EXIT_HELD)
             printf("%s\n", path);
     }
@@ -226,9 +148,9 @@ static int generate(const weir_layout *layout, const weir_layout_artifact *artif
 static int run_gen(const layout_call *call)
 {
     if (call->language == NULL)
-        return complain(WEIR_EXIT_USAGE, "gen needs --lang c, elixir, rust or zig");
+        return weir_layout_complain(WEIR_EXIT_USAGE, "gen needs --lang c, elixir, rust or zig");
     weir_layout *layout;
-    int code = load(call->file[0], &layout);
+    int code = weir_layout_load_or_complain(call->file[0], &layout);
     for (size_t i = 0; i < WEIR_LAYOUT_ARTIFACT_COUNT && code == WEIR_EXIT_HELD; i++) {
         if (strcmp(weir_layout_artifacts[i].language, call->language) == 0)
             code = generate(layout, &weir_layout_artifacts[i], call->directory);
@@ -257,9 +179,9 @@ static int run_diff(const layout_call *call)
 {
     weir_layout *from;
     weir_layout *to = NULL;
-    int code = load(call->file[0], &from);
+    int code = weir_layout_load_or_complain(call->file[0], &from);
     if (code == WEIR_EXIT_HELD)
-        code = load(call->file[1], &to);
+        code = weir_layout_load_or_complain(call->file[1], &to);
     if (code == WEIR_EXIT_HELD) {
         weir_layout_differences differences;
         weir_layout_diff(from, to, &differences);
@@ -367,7 +289,7 @@ static int wrong_files(const subcommand *command, const layout_call *call)
     char sentence[256];
     snprintf(sentence, sizeof sentence, "%s: %zu files given; write `weir layout %s %s`",
              command->name, call->files, command->name, command->help.synopsis);
-    return complain(WEIR_EXIT_USAGE, sentence);
+    return weir_layout_complain(WEIR_EXIT_USAGE, sentence);
 }
 
 static int run_subcommand(const subcommand *command, int argc, char **argv)
@@ -393,10 +315,10 @@ static int run_subcommand(const subcommand *command, int argc, char **argv)
     bool help = false;
     weir_error error = {{0}};
     if (!sort_words(argc, argv, words, &word_count, &call))
-        return complain(WEIR_EXIT_USAGE, "too many options; give each once");
+        return weir_layout_complain(WEIR_EXIT_USAGE, "too many options; give each once");
     if (weir_options_parse(option_table, command->options, word_count, words, &help, &error) !=
         WEIR_OK)
-        return complain(WEIR_EXIT_USAGE, error.text);
+        return weir_layout_complain(WEIR_EXIT_USAGE, error.text);
     if (help) {
         weir_options_print_help(stdout, &command->help, option_table, command->options);
         return WEIR_EXIT_HELD;
@@ -426,5 +348,5 @@ int weir_cmd_layout(int argc, char **argv)
     snprintf(sentence, sizeof sentence,
              "unknown command `%.64s`; did you mean `%s`? See `weir layout --help`", argv[1],
              weir_nearest_word(argv[1], names, SUBCOMMAND_COUNT));
-    return complain(WEIR_EXIT_USAGE, sentence);
+    return weir_layout_complain(WEIR_EXIT_USAGE, sentence);
 }
