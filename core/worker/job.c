@@ -98,7 +98,9 @@ static uint32_t open_payload(weir_worker *worker, weir_job *job)
     const uint32_t packing = request->flags & WEIR_PACKING_FLAGS;
     if (packing != 0) {
         /* A private copy, so that what is unpacked is what was checked. */
-        memcpy(worker->stored_scratch, job->payload, request->payload_bytes);
+        memcpy(worker->stored_scratch,
+               worker->terms->arena.request_payload + request->payload_offset,
+               request->payload_bytes);
         weir_counter_add(&worker->counters.bytes_copied, request->payload_bytes);
         job->payload = worker->stored_scratch;
     }

@@ -79,9 +79,9 @@ typedef struct weir_worker weir_worker;
 
 /** A job in the hands of its routine. */
 struct weir_job {
+    struct weir_envelope request; /**< Checked copy; first, for its alignment. */
     weir_worker *worker;
-    struct weir_envelope request; /**< Checked copy. */
-    const void *payload;          /**< Unpacked and verified; NULL when empty. */
+    const void *payload; /**< Unpacked and verified; NULL when empty. */
     uint32_t payload_bytes;
     uint32_t request_slot;
     bool has_request_slot;
@@ -96,6 +96,9 @@ struct weir_job {
 
 /** One incarnation. */
 struct weir_worker {
+    struct weir_envelope batch[WEIR_WORKER_BATCH_MAX]; /**< First, for its alignment, as is job. */
+    weir_job job;
+
     const weir_worker_options *options;
     weir_worker_terms *terms;
     struct weir_manager_control *manager; /**< Read only. */
@@ -121,8 +124,6 @@ struct weir_worker {
     uint8_t *unpacked_scratch; /**< What it unpacks to. */
     uint8_t *reply_scratch;    /**< A reply before it is packed. */
 
-    struct weir_envelope batch[WEIR_WORKER_BATCH_MAX];
-    weir_job job;
     uint64_t held_ns;      /**< Expected age of the oldest staged reply. */
     uint64_t now_ns;       /**< Last reading of the clock; 0 when it is of no use any more. */
     uint64_t now_age_ns;   /**< Expected time since that reading. */
