@@ -81,8 +81,42 @@ static bool has_place(weir_pool *pool, weir_incarnation *incarnation)
     return !incarnation->is_throttled && outstanding < pool->throttle_high;
 }
 
-/* The least loaded worker with a place; an idle one ends the search, so light load costs one look.
- */
+static bool has_free_slot(const weir_slot_pool *slots, uint32_t bytes)
+{
+    const weir_slot_map *map = &slots->map;
+    bool fits_somewhere = false;
+    for (uint32_t i = 0; i < map->class_count; i++) {
+        if (bytes <= map->classes[i].slot_bytes) {
+            fits_somewhere = true;
+            if (slots->free_count[i] > 0) {
+                return true;
+            }
+        }
+    }
+    return !fits_somewhere; /* Too large for all of them: the taking says so. */
+}
+
+/* A worker may have places left in its ring and none for a payload of this size. */
+static bool has_slot(weir_incarnation *incarnation, uint32_t bytes)
+{
+    if (bytes == 0 || has_free_slot(&incarnation->request_slots, bytes)) {
+        return true;
+    }
+    if (weir_slot_pool_collect(&incarnation->request_slots) != WEIR_OK) {
+        weir_incarnation_distrust(incarnation, WEIR_ERROR_CODE_RELEASE);
+        return false;
+    }
+    return has_free_slot(&incarnation->request_slots, bytes);
+}
+
+/* A job sent again carries its stored form, which may be packed; a fresh one may turn out not to
+ * shrink. */
+static uint32_t bytes_to_store(const weir_job_entry *entry)
+{
+    return entry->at != NULL ? entry->stored_bytes : entry->payload_bytes;
+}
+
+/* The least loaded worker with room; an idle one ends the search, so light load costs one look. */
 static weir_incarnation *choose(weir_pool *pool, const weir_job_entry *entry, bool *is_served)
 {
     weir_incarnation *best = NULL;
@@ -99,7 +133,8 @@ static weir_incarnation *choose(weir_pool *pool, const weir_job_entry *entry, bo
         }
         *is_served = true;
         const uint64_t load = weir_incarnation_outstanding(candidate);
-        if (load < best_load && has_place(pool, candidate)) {
+        if (load < best_load && has_place(pool, candidate) &&
+            has_slot(candidate, bytes_to_store(entry))) {
             best = candidate;
             best_load = load;
         }
@@ -119,19 +154,6 @@ static bool is_anybody_coming(const weir_pool *pool)
     return false;
 }
 
-static weir_status take_slot(weir_incarnation *incarnation, uint32_t bytes, weir_slot *slot)
-{
-    weir_status status = weir_slot_pool_take(&incarnation->request_slots, bytes, slot);
-    if (status == WEIR_FULL) {
-        if (weir_slot_pool_collect(&incarnation->request_slots) != WEIR_OK) {
-            weir_incarnation_distrust(incarnation, WEIR_ERROR_CODE_RELEASE);
-            return WEIR_FULL;
-        }
-        status = weir_slot_pool_take(&incarnation->request_slots, bytes, slot);
-    }
-    return status;
-}
-
 /*
  * Finds a worker and a slot. WEIR_FULL: no room now. WEIR_UNSUPPORTED: nobody serves the opcode and
  * nobody new is coming.
@@ -146,12 +168,10 @@ static weir_status place(weir_pool *pool, weir_job_entry *entry, job_batch *batc
     if ((entry->envelope_flags & WEIR_PACKING_FLAGS & ~(unsigned)to->pack_flag) != 0) {
         return WEIR_UNSUPPORTED; /* Packed for a worker that could unpack it; this one cannot. */
     }
-    /* A job sent again carries its stored form, which may be packed; a fresh one may turn out not
-     * to shrink. */
-    const uint32_t bytes = entry->at != NULL ? entry->stored_bytes : entry->payload_bytes;
+    const uint32_t bytes = bytes_to_store(entry);
     weir_slot slot = {0};
     if (bytes > 0) {
-        const weir_status status = take_slot(to, bytes, &slot);
+        const weir_status status = weir_slot_pool_take(&to->request_slots, bytes, &slot);
         if (status != WEIR_OK) {
             return status;
         }
