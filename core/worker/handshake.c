@@ -220,7 +220,9 @@ static void write_header(const weir_worker_identity *identity, const weir_arena 
     memcpy(header.layout_digest, identity->layout_digest, sizeof header.layout_digest);
     memcpy(header.role, identity->role, sizeof header.role);
     memcpy(header.language, identity->language, sizeof header.language);
-    weir_copy_words_out(arena->worker_header, &header, sizeof header / sizeof(uint64_t));
+    uint64_t words[sizeof header / sizeof(uint64_t)];
+    memcpy(words, &header, sizeof words);
+    weir_copy_words_out(arena->worker_header, words, sizeof words / sizeof words[0]);
     weir_store_relaxed_u32(&arena->worker_control->worker_tid, (uint32_t)weir_os()->gettid());
 }
 
