@@ -142,7 +142,13 @@ static inline void weir_ring_publish(weir_ring_producer *producer)
 /** Forgets what was staged and not published. */
 static inline void weir_ring_unstage(weir_ring_producer *producer)
 {
-    producer->staged = 0;
+    /* Only the first slot's sequence was withheld. The others already carry theirs, and a consumer
+     * that is led there by a shorter batch would take them: each gets one that nobody waits for. */
+    for (uint64_t i = 1; i < producer->staged; i++) {
+        const uint64_t index = producer->tail + i;
+        weir_store_relaxed_u32(&producer->slots[index & (producer->capacity - 1)].sequence,
+                               weir_envelope_sequence(index) - 1);
+    }
 }
 
 /** True when an envelope is there to be taken. */
