@@ -119,25 +119,25 @@ WEIR_TEST(schema_guard, believes_no_claim_that_the_text_does_not_bear_out)
 WEIR_TEST(schema_guard, bounds_requests_by_the_schema_of_their_opcode)
 {
     static const struct {
-        uint16_t opcode;
         uint64_t bytes;
+        uint16_t opcode;
         weir_status status;
     } cases[] = {
-        {WEIR_OPCODE_ECHO, 0, WEIR_OK},
-        {WEIR_OPCODE_ECHO, 1 << 30, WEIR_OK},
-        {WEIR_OPCODE_ECHO, (1 << 30) + 1, WEIR_INCOMPATIBLE},
-        {WEIR_OPCODE_SIMULATE, 23, WEIR_INCOMPATIBLE},
-        {WEIR_OPCODE_SIMULATE, 24, WEIR_OK},
-        {WEIR_OPCODE_WORLDGEN, 63, WEIR_INCOMPATIBLE},
-        {WEIR_OPCODE_WORLDGEN, 64, WEIR_OK},
-        {WEIR_OPCODE_WORLDGEN, 65, WEIR_INCOMPATIBLE},
-        {WEIR_OPCODE_ANALYTICS, 79, WEIR_INCOMPATIBLE},
-        {WEIR_OPCODE_ANALYTICS, UINT64_MAX, WEIR_INCOMPATIBLE},
-        {WEIR_OPCODE_NONE, 0, WEIR_UNSUPPORTED},
-        {3, 0, WEIR_UNSUPPORTED},
-        {WEIR_OPCODE_APPLICATION_FIRST - 1, 0, WEIR_UNSUPPORTED},
-        {WEIR_OPCODE_APPLICATION_FIRST, UINT64_MAX, WEIR_OK},
-        {UINT16_MAX, 0, WEIR_OK},
+        {0, WEIR_OPCODE_ECHO, WEIR_OK},
+        {1 << 30, WEIR_OPCODE_ECHO, WEIR_OK},
+        {(1 << 30) + 1, WEIR_OPCODE_ECHO, WEIR_INCOMPATIBLE},
+        {23, WEIR_OPCODE_SIMULATE, WEIR_INCOMPATIBLE},
+        {24, WEIR_OPCODE_SIMULATE, WEIR_OK},
+        {63, WEIR_OPCODE_WORLDGEN, WEIR_INCOMPATIBLE},
+        {64, WEIR_OPCODE_WORLDGEN, WEIR_OK},
+        {65, WEIR_OPCODE_WORLDGEN, WEIR_INCOMPATIBLE},
+        {79, WEIR_OPCODE_ANALYTICS, WEIR_INCOMPATIBLE},
+        {UINT64_MAX, WEIR_OPCODE_ANALYTICS, WEIR_INCOMPATIBLE},
+        {0, WEIR_OPCODE_NONE, WEIR_UNSUPPORTED},
+        {0, 3, WEIR_UNSUPPORTED},
+        {0, WEIR_OPCODE_APPLICATION_FIRST - 1, WEIR_UNSUPPORTED},
+        {UINT64_MAX, WEIR_OPCODE_APPLICATION_FIRST, WEIR_OK},
+        {0, UINT16_MAX, WEIR_OK},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         weir_error error = {.text = ""};
