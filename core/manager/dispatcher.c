@@ -290,6 +290,7 @@ static void put_off(weir_pool *pool, weir_job_entry *entry, weir_incarnation *go
     entry->at = gone;
     entry->state = WEIR_JOB_DEFERRED;
     weir_job_list_prepend(&pool->jobs, &pool->deferred, entry);
+    weir_pool_want_room(pool);
 }
 
 static void touch(job_batch *batch, weir_incarnation *incarnation)
@@ -370,6 +371,7 @@ static void defer(weir_pool *pool, weir_job_entry *entry)
     entry->state = WEIR_JOB_DEFERRED;
     entry->at = NULL;
     weir_job_list_append(&pool->jobs, &pool->deferred, entry);
+    weir_pool_want_room(pool);
     pool->stats.deferred++;
 }
 
@@ -414,6 +416,10 @@ static weir_status wait_for_room(weir_pool *pool, weir_job_entry *entry, job_bat
 {
     for (;;) {
         weir_status status = place(pool, entry, batch);
+        if (status == WEIR_FULL) {
+            weir_pool_want_room(pool);
+            status = place(pool, entry, batch);
+        }
         if (status != WEIR_FULL || weir_load_relaxed_u32(&pool->manager->is_closed)) {
             return status;
         }
@@ -552,13 +558,6 @@ void weir_dispatch_submit(weir_pool *pool, const weir_job_spec *specs, size_t co
 
 /* ---- deferred
  * -------------------------------------------------------------------------------------------- */
-
-bool weir_dispatch_has_room_for_deferred(weir_pool *pool)
-{
-    const weir_job_entry *first = weir_job_list_first(&pool->jobs, &pool->deferred);
-    bool is_served = false;
-    return first != NULL && choose(pool, first, &is_served) != NULL;
-}
 
 static weir_outcome_code end_of_hopeless(const weir_job_entry *entry, weir_status status)
 {

@@ -26,7 +26,4 @@ void weir_dispatch_submit(weir_pool *pool, const weir_job_spec *specs, size_t co
 /** Sends what waits in the pool's queue as far as there is room. Returns how many were sent. */
 size_t weir_dispatch_deferred(weir_pool *pool);
 
-/** True when the queue's first job would find room now; needs the pool's lock. */
-bool weir_dispatch_has_room_for_deferred(weir_pool *pool);
-
 #endif

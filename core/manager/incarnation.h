@@ -86,8 +86,10 @@ typedef struct weir_incarnation {
 
     uint32_t
         distrust_reason; /**< Atomic: enum weir_error_code; not 0: nothing more of B is believed. */
-    bool is_reaped;      /**< (thread) */
-    weir_exit exit;      /**< (thread) */
+    uint64_t
+        released_seen;     /**< (thread) Its count of request releases when the loop last looked. */
+    bool is_reaped;        /**< (thread) */
+    weir_exit exit;        /**< (thread) */
     bool has_more_output;  /**< (thread) A turn of reading ended before the pipe was empty. */
     bool was_told_to_stop; /**< (thread) The shutdown command is out. */
     uint64_t told_ns;      /**< (thread) Since when. */

@@ -44,6 +44,40 @@ static size_t ingest_pool(weir_pool *pool)
     return taken;
 }
 
+/* Takes in the payload slots that came back when somebody waits for them. Returns true when some
+ * did. */
+static bool collect_slots(weir_pool *pool)
+{
+    bool has_any = false;
+    if (weir_load_relaxed_u32(&pool->wants_room) == 0) {
+        return false;
+    }
+    pthread_mutex_lock(&pool->lock);
+    for (uint32_t s = 0; s < pool->seat_count; s++) {
+        weir_incarnation *now = pool->seats[s].now;
+        if (now == NULL || now->ready_ns == 0) {
+            continue;
+        }
+        const uint64_t released =
+            weir_load_relaxed_u64(&now->arena.worker_control->request_released);
+        if (released != now->released_seen) {
+            now->released_seen = released;
+            has_any = true;
+            if (weir_slot_pool_collect(&now->request_slots) != WEIR_OK) {
+                weir_incarnation_distrust(now, WEIR_ERROR_CODE_RELEASE);
+            }
+        }
+    }
+    if (has_any) {
+        weir_pool_changed(pool);
+    }
+    if (pool->deferred.count == 0 && pool->waiters == 0) {
+        weir_store_relaxed_u32(&pool->wants_room, 0);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return has_any;
+}
+
 static bool has_asked_to_drain(const weir_pool *pool)
 {
     for (uint32_t s = 0; s < pool->seat_count; s++) {
@@ -83,7 +117,7 @@ static bool work(weir_manager *manager)
         weir_pool *pool = manager->pools[i];
         const size_t taken = ingest_pool(pool);
         weir_ingest_deadlines(pool, now_ns);
-        if (taken > 0 || was_rung || is_due) {
+        if (collect_slots(pool) || taken > 0 || was_rung || is_due) {
             did_something |= weir_dispatch_deferred(pool) > 0;
         }
         did_something |= taken > 0;

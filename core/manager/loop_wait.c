@@ -27,15 +27,24 @@ static void for_each_live(weir_manager *manager, void (*visit)(weir_incarnation 
     }
 }
 
+/* A worker publishes its replies first and the slots that it read afterwards. */
+static bool has_released(const weir_incarnation *incarnation)
+{
+    const uint64_t *released = &incarnation->arena.worker_control->request_released;
+    return weir_load_relaxed_u64(released) != incarnation->released_seen;
+}
+
 static bool has_answer(weir_manager *manager)
 {
     const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
     for (uint32_t p = 0; p < count; p++) {
         weir_pool *pool = manager->pools[p];
+        /* SYNC(loop.room): see weir_pool_want_room. */
+        const bool wants_room = weir_load_relaxed_u32(&pool->wants_room) != 0;
         for (uint32_t s = 0; s < pool->seat_count; s++) {
             weir_incarnation *now = pool->seats[s].now;
             if (now != NULL && now->ready_ns != 0 && !weir_incarnation_is_distrusted(now) &&
-                weir_ring_ready(&now->responses)) {
+                (weir_ring_ready(&now->responses) || (wants_room && has_released(now)))) {
                 return true;
             }
         }

@@ -26,6 +26,7 @@ static void queue_again(weir_pool *pool, weir_job_entry *entry, weir_incarnation
         incarnation); /* Its memory holds the payload until the job is sent again. */
     entry->state = WEIR_JOB_DEFERRED;
     weir_job_list_prepend(&pool->jobs, &pool->deferred, entry);
+    weir_pool_want_room(pool);
 }
 
 size_t weir_recover(weir_incarnation *incarnation, bool may_resend)

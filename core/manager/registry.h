@@ -76,6 +76,8 @@ typedef struct weir_pool {
         next_deadline_ns; /**< Atomic, stored under the lock: no job's deadline lies before this. */
     uint32_t next_seat;   /**< (pool) Where the search for the least loaded begins. */
     uint32_t live_jobs;   /**< (pool) Accepted and not yet ended. */
+    uint32_t wants_room;  /**< Atomic, stored under the lock: somebody waits for room, so payload
+                             slots that come back matter. */
     weir_manager_stats stats; /**< (pool) */
     weir_reload reload;
     weir_request_packing packing;
@@ -132,6 +134,16 @@ bool weir_manager_is_loop_thread(const weir_manager *manager);
 
 /** Makes the loop look again soon; from any thread. */
 void weir_manager_ring(weir_manager *manager);
+
+/** Says that room matters from now on; needs the pool's lock. A look for room after it finds what
+ * came back before, or the loop finds what comes back later. */
+static inline void weir_pool_want_room(weir_pool *pool)
+{
+    weir_store_relaxed_u32(&pool->wants_room, 1);
+    /* SYNC(loop.room): stored, fence, releases looked at; the worker publishes its releases, fence,
+     * wakes the loop; the loop parks, fence, looks at this word. */
+    weir_fence_full();
+}
 
 /** Wakes whoever waits in the pool's condition; needs the pool's lock. */
 static inline void weir_pool_changed(weir_pool *pool)
