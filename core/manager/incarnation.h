@@ -102,6 +102,7 @@ typedef struct weir_incarnation {
     uint64_t
         stuck_after_ns; /**< (pool) Deadline of a begun job that timed out; WEIR_NEVER for none. */
     uint64_t stuck_progress; /**< (pool) Progress counter at that time. */
+    uint64_t stuck_index;    /**< (pool) Ring index of that job. */
 } weir_incarnation;
 
 /**

@@ -347,10 +347,15 @@ static void watch_if_begun(weir_job_entry *entry)
     weir_incarnation *at = entry->at;
     const struct weir_worker_control *control = at->arena.worker_control;
     /* SYNC(worker.begun): only a hint here; the supervisor acts on progress that stops. */
-    if (at->stuck_after_ns == WEIR_NEVER &&
-        weir_load_acquire_u64(&control->begun) > entry->ring_index) {
+    if (weir_load_acquire_u64(&control->begun) <= entry->ring_index) {
+        return;
+    }
+    /* One that is watched already stays, unless the worker got past it. */
+    const uint64_t progress = weir_load_relaxed_u64(&control->progress);
+    if (at->stuck_after_ns == WEIR_NEVER || progress != at->stuck_progress) {
         at->stuck_after_ns = entry->deadline_ns;
-        at->stuck_progress = weir_load_relaxed_u64(&control->progress);
+        at->stuck_progress = progress;
+        at->stuck_index = entry->ring_index;
     }
 }
 

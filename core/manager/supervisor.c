@@ -349,7 +349,10 @@ static bool is_stuck(weir_incarnation *incarnation, uint64_t now_ns)
     if (incarnation->stuck_after_ns != WEIR_NEVER) {
         const uint64_t progress =
             weir_load_relaxed_u64(&incarnation->arena.worker_control->progress);
-        if (progress != incarnation->stuck_progress) {
+        /* Replies come in the order of the requests: this one may have been on its way when its
+         * deadline passed, and a worker that then has nothing to do makes no progress. */
+        if (progress != incarnation->stuck_progress ||
+            incarnation->received > incarnation->stuck_index) {
             incarnation->stuck_after_ns = WEIR_NEVER;
         } else {
             stuck = now_ns > incarnation->stuck_after_ns &&
