@@ -15,6 +15,7 @@
 #define LOCK_NAME     "lock"
 #define PREFIX        "m-"
 #define SHM_DIRECTORY "/dev/shm"
+#define PRIVATE_TRIES 32
 
 static weir_status default_base(char *base, size_t bytes)
 {
@@ -152,34 +153,67 @@ static void sweep(const char *base)
     (void)weir_os()->closedir(directory);
 }
 
-static weir_status make_private(const char *base, char *path, size_t path_bytes, int *lock_fd,
-                                weir_error *error)
+/* A manager that starts at the same moment may take a directory without a held lock for a dead
+ * one's and remove it: ours is only ours if its lock file is still there once we hold it. */
+static bool is_still_there(const char *path, int lock_fd)
 {
-    uint32_t random = 0;
-    if (weir_os()->random_bytes(&random, sizeof random) != 0) {
-        return weir_error_system(error, errno, "cannot get random bytes", NULL);
-    }
-    const int written = snprintf(path, path_bytes, "%s/" PREFIX "%d-%08" PRIx32, base,
-                                 (int)weir_os()->getpid(), random);
-    if (written < 0 || (size_t)written >= path_bytes) {
-        weir_error_set(error,
-                       "the runtime directory %s makes paths longer than %zu bytes; set "
-                       "WEIR_RUNTIME_DIR to a shorter one",
-                       base, path_bytes - 1);
-        return WEIR_INVALID;
-    }
+    char name[512];
+    struct stat held;
+    struct stat named;
+    (void)snprintf(name, sizeof name, "%s/" LOCK_NAME, path);
+    return weir_os()->fstat(lock_fd, &held) == 0 && weir_os()->lstat(name, &named) == 0 &&
+           held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+/* One try. WEIR_EMPTY: somebody swept it away meanwhile. */
+static weir_status try_private(const char *path, int *lock_fd, weir_error *error)
+{
+    static const char fix[] = "check space and permissions of the runtime directory";
     if (weir_os()->mkdir(path, 0700) != 0) {
-        return weir_error_system(error, errno, "cannot make the manager's private directory",
-                                 "check space and permissions of the runtime directory");
+        return weir_error_system(error, errno, "cannot make the manager's private directory", fix);
     }
     *lock_fd = lock_of(path, O_CREAT | O_EXCL);
     if (*lock_fd < 0) {
         const int code = errno;
+        if (code == ENOENT || code == EWOULDBLOCK) {
+            return WEIR_EMPTY;
+        }
         (void)weir_os()->rmdir(path);
-        return weir_error_system(error, code, "cannot lock the manager's private directory",
-                                 "check space and permissions of the runtime directory");
+        return weir_error_system(error, code, "cannot lock the manager's private directory", fix);
+    }
+    if (!is_still_there(path, *lock_fd)) {
+        (void)weir_os()->close(*lock_fd);
+        *lock_fd = -1;
+        return WEIR_EMPTY;
     }
     return WEIR_OK;
+}
+
+static weir_status make_private(const char *base, char *path, size_t path_bytes, int *lock_fd,
+                                weir_error *error)
+{
+    for (int i = 0; i < PRIVATE_TRIES; i++) {
+        uint32_t random = 0;
+        if (weir_os()->random_bytes(&random, sizeof random) != 0) {
+            return weir_error_system(error, errno, "cannot get random bytes", NULL);
+        }
+        const int written = snprintf(path, path_bytes, "%s/" PREFIX "%d-%08" PRIx32, base,
+                                     (int)weir_os()->getpid(), random);
+        if (written < 0 || (size_t)written >= path_bytes) {
+            weir_error_set(error,
+                           "the runtime directory %s makes paths longer than %zu bytes; set "
+                           "WEIR_RUNTIME_DIR to a shorter one",
+                           base, path_bytes - 1);
+            return WEIR_INVALID;
+        }
+        const weir_status status = try_private(path, lock_fd, error);
+        if (status != WEIR_EMPTY) {
+            return status;
+        }
+    }
+    weir_error_set(error, "other managers keep removing the new directories in %s; start again",
+                   base);
+    return WEIR_SYSTEM;
 }
 
 weir_status weir_runtime_directory_open(const char *base, char *path, size_t path_bytes,
