@@ -189,7 +189,9 @@ static void verify(weir_incarnation *incarnation, arrival *arrival)
     const uint8_t *stored = incarnation->arena.response_payload + envelope->payload_offset;
     if (arrival->entry->result_buffer != NULL || (envelope->flags & WEIR_PACKING_FLAGS) != 0) {
         const weir_outcome_code received = receive_elsewhere(incarnation->manager, arrival, stored);
-        if (received != WEIR_OUTCOME_OK) {
+        /* A reason that does not fit into the caller's buffer leaves the failure what it is. */
+        if (received != WEIR_OUTCOME_OK &&
+            !(received == WEIR_OUTCOME_OVERSIZE && arrival->outcome == WEIR_OUTCOME_FAILED)) {
             arrival->outcome = received;
         }
         return;
