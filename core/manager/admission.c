@@ -95,6 +95,27 @@ static void take_terms(weir_incarnation *incarnation, const weir_handshake *hand
     incarnation->socket_fd = handshake->fd;
 }
 
+static void note_refusal(weir_manager *manager, const weir_handshake *handshake,
+                         const weir_error *error)
+{
+    weir_incarnation *incarnation = incarnation_of(manager, handshake);
+    if (incarnation == NULL) {
+        for (uint32_t p = 0; p < manager->pool_count; p++) {
+            weir_event_tell(manager->pools[p], 0, NULL, "refused", "a connection was refused: %s",
+                            error->text);
+        }
+        return;
+    }
+    weir_pool *pool = incarnation->pool;
+    pthread_mutex_lock(&pool->lock);
+    weir_seat *seat = &pool->seats[incarnation->seat];
+    seat->last_refusal = *error;
+    seat->has_refusal = true;
+    weir_pool_changed(pool);
+    pthread_mutex_unlock(&pool->lock);
+    weir_event_tell(pool, incarnation->seat, incarnation, "refused", "%s", error->text);
+}
+
 static void put_to_work(weir_manager *manager, weir_incarnation *incarnation,
                         weir_handshake *handshake, uint64_t now_ns)
 {
@@ -102,6 +123,7 @@ static void put_to_work(weir_manager *manager, weir_incarnation *incarnation,
     weir_error error = {{0}};
     if (weir_arena_seal_worker_object(&incarnation->arena, &error) != WEIR_OK) {
         weir_watcher_remove(&manager->watcher, handshake->fd);
+        note_refusal(manager, handshake, &error);
         weir_handshake_refuse(handshake, WEIR_ERROR_CODE_MEMORY, error.text);
         return; /* The start time-out ends the process. */
     }
@@ -127,27 +149,6 @@ static void put_to_work(weir_manager *manager, weir_incarnation *incarnation,
                     "pid %d speaks %s, layout %u.%u, generation %u", (int)incarnation->pid,
                     incarnation->language, WEIR_LAYOUT_MAJOR, incarnation->terms.version,
                     incarnation->generation);
-}
-
-static void note_refusal(weir_manager *manager, const weir_handshake *handshake,
-                         const weir_error *error)
-{
-    weir_incarnation *incarnation = incarnation_of(manager, handshake);
-    if (incarnation == NULL) {
-        for (uint32_t p = 0; p < manager->pool_count; p++) {
-            weir_event_tell(manager->pools[p], 0, NULL, "refused", "a connection was refused: %s",
-                            error->text);
-        }
-        return;
-    }
-    weir_pool *pool = incarnation->pool;
-    pthread_mutex_lock(&pool->lock);
-    weir_seat *seat = &pool->seats[incarnation->seat];
-    seat->last_refusal = *error;
-    seat->has_refusal = true;
-    weir_pool_changed(pool);
-    pthread_mutex_unlock(&pool->lock);
-    weir_event_tell(pool, incarnation->seat, incarnation, "refused", "%s", error->text);
 }
 
 uint64_t weir_admission_step(weir_manager *manager, uint64_t now_ns)

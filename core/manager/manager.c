@@ -317,6 +317,18 @@ static const weir_seat *find_refused(const weir_pool *pool)
     return NULL;
 }
 
+/* Why a worker that is not ready ended the last time; empty when none did. */
+static const char *find_last_words(const weir_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->seat_count; i++) {
+        const weir_seat *seat = &pool->seats[i];
+        if (seat->is_wanted && seat->state != WEIR_SEAT_READY && seat->last_refusal.text[0] != 0) {
+            return seat->last_refusal.text;
+        }
+    }
+    return "";
+}
+
 static bool is_ready_or_refused(weir_pool *pool)
 {
     return count_ready(pool) >= pool->options.worker_count || find_refused(pool) != NULL;
@@ -332,8 +344,11 @@ weir_status weir_manager_await_ready(weir_manager *manager, weir_pool_id id, uin
     }
     if (wait_for(pool, is_ready_or_refused, deadline_ns) != WEIR_OK) {
         pthread_mutex_lock(&pool->lock);
-        weir_error_set(error, "%u of %u workers of pool %s are ready; the others still start",
-                       count_ready(pool), pool->options.worker_count, pool->options.role);
+        const char *reason = find_last_words(pool);
+        weir_error_set(error,
+                       "%u of %u workers of pool %s are ready; the others still start%s%.320s",
+                       count_ready(pool), pool->options.worker_count, pool->options.role,
+                       reason[0] != '\0' ? "; " : "", reason);
         pthread_mutex_unlock(&pool->lock);
         return WEIR_TIMEOUT;
     }
