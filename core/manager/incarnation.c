@@ -215,7 +215,7 @@ void weir_incarnation_command(weir_incarnation *incarnation, uint32_t command_bi
 
 void weir_incarnation_distrust(weir_incarnation *incarnation, uint32_t error_code)
 {
-    if (!weir_incarnation_is_distrusted(incarnation)) {
+    if (weir_exchange_acq_rel_u32(&incarnation->distrust_claimed, 1) == 0) {
         weir_store_relaxed_u32(&incarnation->distrust_reason, error_code);
         (void)weir_fetch_add_relaxed_u64(&incarnation->manager->protocol_errors, 1);
         weir_manager_ring(incarnation->manager);

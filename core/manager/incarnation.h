@@ -84,6 +84,7 @@ typedef struct weir_incarnation {
     pid_t pid;
     weir_output output; /**< (thread) */
 
+    uint32_t distrust_claimed; /**< Atomic: who sets it to 1 names the reason. */
     uint32_t
         distrust_reason; /**< Atomic: enum weir_error_code; not 0: nothing more of B is believed. */
     uint64_t
