@@ -50,11 +50,11 @@ void weir_event_trace_sent(weir_pool *pool, const weir_job_entry *entry,
         return;
     }
     char text[TEXT_BYTES];
+    /* Told before it is published: afterwards the entry may already be another job's. */
     snprintf(text, sizeof text,
-             "job %016" PRIx64 " correlation %" PRIu64
-             " opcode %s %u bytes sent, ring index %" PRIu64 ", attempt %u",
+             "job %016" PRIx64 " correlation %" PRIu64 " opcode %s %u bytes to be sent, attempt %u",
              entry->id, entry->correlation_id, weir_opcode_name(entry->opcode),
-             entry->payload_bytes, entry->ring_index, entry->sent_count);
+             entry->payload_bytes, entry->sent_count + 1u);
     tell(pool, incarnation->seat, incarnation->generation, incarnation->pid, "job_sent", text);
 }
 
