@@ -19,7 +19,7 @@ static void fill_in_defaults(weir_pool_options *options)
     WEIR_DEFAULT(worker_count, 1)
     WEIR_DEFAULT(in_flight_max, options->arena.ring_capacity)
     WEIR_DEFAULT(high_percent, 100)
-    WEIR_DEFAULT(low_percent, 75)
+    WEIR_DEFAULT(low_percent, options->high_percent < 75 ? options->high_percent : 75)
     WEIR_DEFAULT(deferred_max, 1024)
     WEIR_DEFAULT(wake_strategies, WEIR_STRATEGIES_ALL)
     WEIR_DEFAULT(compress_min_bytes, 4096)
@@ -55,6 +55,11 @@ static weir_status check_options(const weir_pool_options *options, weir_error *e
     if (options->high_percent > 100 || options->low_percent > options->high_percent) {
         weir_error_set(error, "watermarks are high %u and low %u percent; need low <= high <= 100",
                        options->high_percent, options->low_percent);
+        return WEIR_INVALID;
+    }
+    if ((unsigned)options->policy > WEIR_ROOM_WAIT) {
+        weir_error_set(error, "policy is %u; the policies are 0 (reject) to %u (wait)",
+                       (unsigned)options->policy, (unsigned)WEIR_ROOM_WAIT);
         return WEIR_INVALID;
     }
     if (options->wake_strategies & ~(uint32_t)WEIR_STRATEGIES_ALL) {

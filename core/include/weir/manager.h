@@ -95,7 +95,8 @@ typedef struct weir_pool_options {
     uint32_t in_flight_max;     /**< Jobs per worker; default and most: the ring's capacity. */
     uint32_t high_percent;      /**< No more jobs to a worker that has this share of in_flight_max;
                                    default 100. */
-    uint32_t low_percent;       /**< Until it is down to this share again; default 75. */
+    uint32_t
+        low_percent; /**< Until it is down to this share again; default 75, at most high_percent. */
     weir_room_policy policy;
     uint32_t deferred_max;    /**< Most deferred jobs of the pool; default 1024. */
     uint32_t wake_strategies; /**< Bits 1 << enum weir_wake_strategy; default all. */
