@@ -211,7 +211,8 @@ static void sleep_once(weir_manager *manager, uint32_t strategy, uint64_t deadli
         result = sleep_in_signal(deadline_ns);
     }
     const int error = errno;
-    if (result < 0 && error != EINTR && error != EAGAIN && error != ETIMEDOUT) {
+    /* EFAULT is one worker's memory taken away under the word, no refusal. */
+    if (result < 0 && error != EINTR && error != EAGAIN && error != ETIMEDOUT && error != EFAULT) {
         give_up(manager, strategy);
     }
 }
