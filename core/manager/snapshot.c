@@ -2,11 +2,8 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "channel/telemetry.h"
 #include "manager/registry.h"
-
-/* A beat takes well under a microsecond; a sample that stays torn is shown as such, never waited
- * for. */
-#define SAMPLE_TRIES 4
 
 const char *weir_seat_state_name(weir_seat_state state)
 {
@@ -60,36 +57,28 @@ void weir_manager_read_stats(weir_manager *manager, weir_manager_stats *stats)
     stats->mappings = weir_load_relaxed_u64(&manager->mappings);
 }
 
-static void copy_fields(const struct weir_telemetry *from, weir_worker_info *info)
+/* What the worker says of itself; believed by nobody, shown to people. */
+static void sample_telemetry(const struct weir_telemetry *shared, weir_worker_info *info)
 {
-    info->beat_ns = weir_load_relaxed_u64(&from->beat_ns);
-    info->beat_count = weir_load_relaxed_u64(&from->beat_count);
-    info->jobs_ok = weir_load_relaxed_u64(&from->jobs_ok);
-    info->jobs_failed = weir_load_relaxed_u64(&from->jobs_failed);
-    info->last_job_ns = weir_load_relaxed_u64(&from->last_job_ns);
-    info->busy_since_ns = weir_load_relaxed_u64(&from->busy_since_ns);
-    info->queue_depth = weir_load_relaxed_u64(&from->queue_depth);
-    info->parks = weir_load_relaxed_u64(&from->parks);
-    info->spin_hits = weir_load_relaxed_u64(&from->spin_hits);
-    info->wakes_sent = weir_load_relaxed_u64(&from->wakes_sent);
-    info->bytes_copied = weir_load_relaxed_u64(&from->bytes_copied);
-    info->wake_strategy = weir_load_relaxed_u32(&from->wake_strategy);
-    info->errors = 0;
-    for (size_t i = 0; i < sizeof from->errors / sizeof from->errors[0]; i++) {
-        info->errors += weir_load_relaxed_u64(&from->errors[i]);
+    struct weir_telemetry sample;
+    info->torn = weir_telemetry_read(shared, &sample) != WEIR_OK;
+    if (info->torn) {
+        return;
     }
-}
-
-static void sample_telemetry(const struct weir_telemetry *from, weir_worker_info *info)
-{
-    info->torn = true;
-    for (int i = 0; i < SAMPLE_TRIES && info->torn; i++) {
-        /* SYNC(telemetry.sequence): even and unchanged around the copy means that no beat was
-         * written meanwhile. */
-        const uint64_t before = weir_load_acquire_u64(&from->sequence);
-        copy_fields(from, info);
-        weir_fence_full();
-        info->torn = (before & 1) != 0 || weir_load_relaxed_u64(&from->sequence) != before;
+    info->beat_ns = sample.beat_ns;
+    info->beat_count = sample.beat_count;
+    info->jobs_ok = sample.jobs_ok;
+    info->jobs_failed = sample.jobs_failed;
+    info->last_job_ns = sample.last_job_ns;
+    info->busy_since_ns = sample.busy_since_ns;
+    info->queue_depth = sample.queue_depth;
+    info->parks = sample.parks;
+    info->spin_hits = sample.spin_hits;
+    info->wakes_sent = sample.wakes_sent;
+    info->bytes_copied = sample.bytes_copied;
+    info->wake_strategy = sample.wake_strategy;
+    for (size_t i = 0; i < sizeof sample.errors / sizeof sample.errors[0]; i++) {
+        info->errors += sample.errors[i];
     }
 }
 
