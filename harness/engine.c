@@ -17,6 +17,8 @@
 #define DRAIN_NS (30 * SECOND_NS)
 /* Slots come back a moment after the replies: the worker gives them back on its own time. */
 #define SLOTS_NS (2 * SECOND_NS)
+/* A heartbeat comes every half second; a worker that is late with it says its last numbers. */
+#define BEAT_NS (900 * MS_NS)
 /* Starts that fail one after the other before the run is called off. */
 #define FAILED_STARTS_MAX 3
 
@@ -175,22 +177,40 @@ static void finish(engine *run)
     weir_callers_join(run->callers);
 }
 
+/* Workers tell their counters with each heartbeat: waits for one from each that is younger than the
+ * last reply, so that nothing of the run's end is missing. */
+static void await_beats(engine *run)
+{
+    weir_worker_info workers[WEIR_TALLY_SEATS_MAX];
+    const uint64_t last_ns = now_ns();
+    while (weir_stop_count() < 2 && now_ns() < last_ns + BEAT_NS) {
+        const size_t count = weir_manager_read_workers(run->manager, workers, WEIR_TALLY_SEATS_MAX);
+        size_t late = 0;
+        for (size_t i = 0; i < count && i < WEIR_TALLY_SEATS_MAX; i++) {
+            late += workers[i].state == WEIR_SEAT_READY && workers[i].beat_ns <= last_ns;
+        }
+        if (late == 0) {
+            return;
+        }
+        weir_stop_wait(GLANCE_NS / 2);
+    }
+}
+
 static void read_facts(engine *run)
 {
     weir_run_facts *facts = run->facts;
     const uint64_t limit = now_ns() + SLOTS_NS;
+    facts->elapsed_ns = weir_callers_last_ns(run->callers) - weir_callers_first_ns(run->callers);
     weir_manager_read_stats(run->manager, &facts->stats);
     while (facts->stats.slots_taken != 0 && weir_stop_count() < 2 && now_ns() < limit) {
         weir_stop_wait(MS_NS);
         weir_manager_read_stats(run->manager, &facts->stats);
     }
-    /* Workers tell their counters with each heartbeat, so the last look may be half a second old.
-     */
+    await_beats(run);
     weir_tally_look(&run->tally, run->manager);
     facts->workers = weir_tally_sum(&run->tally);
     facts->strategies_seen = run->tally.strategies_seen;
     facts->restarts = run->tally.restarts;
-    facts->elapsed_ns = weir_callers_last_ns(run->callers) - weir_callers_first_ns(run->callers);
 }
 
 /* Takes the manager down and looks what stayed. */

@@ -249,12 +249,12 @@ static void print_wrapped(FILE *out, const char *text)
     size_t column = 28;
     while (*text != '\0') {
         const size_t word = strcspn(text, " ");
-        if (column + word > 99) {
+        if (column > 28 && column + 1 + word > 100) {
             fprintf(out, "\n%28s", "");
             column = 28;
         }
-        fprintf(out, "%.*s ", (int)word, text);
-        column += word + 1;
+        fprintf(out, "%s%.*s", column > 28 ? " " : "", (int)word, text);
+        column += word + (column > 28);
         text += word + (text[word] == ' ');
     }
     fputc('\n', out);

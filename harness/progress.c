@@ -157,7 +157,8 @@ void weir_progress_event(void *context, const weir_event *event)
         const uint64_t since =
             event->time_ns > progress->start_ns ? event->time_ns - progress->start_ns : 0;
         fprintf(progress->out, "%6.1f s  worker %u", (double)since / 1e9, event->worker);
-        if (event->pid != 0) {
+        /* The other sentences name the process themselves. */
+        if (event->pid != 0 && strcmp(event->kind, "output") == 0) {
             fprintf(progress->out, " (pid %d)", (int)event->pid);
         }
         fprintf(progress->out, " %s: %s\n", event->kind, event->text);

@@ -155,8 +155,9 @@ static void print_rest(FILE *out, const weir_run_facts *facts)
     char a[WEIR_UNITS_TEXT_MAX];
     char b[WEIR_UNITS_TEXT_MAX];
     fprintf(out, "\nCopies and leftovers\n");
-    fprintf(out, "  payload bytes copied by libweir: manager %s, workers %s\n",
-            COUNT(facts->stats.bytes_copied, a), COUNT(facts->workers.bytes_copied, b));
+    fprintf(out, "  payload bytes copied by libweir: manager %s, workers %s%s\n",
+            COUNT(facts->stats.bytes_copied, a), COUNT(facts->workers.bytes_copied, b),
+            facts->stats.bytes_copied > 0 && facts->stats.resent > 0 ? " (jobs sent again)" : "");
     fprintf(out, "  left behind: slots %s", COUNT(facts->stats.slots_taken, a));
     for (unsigned i = 0; i < WEIR_RESOURCE_KINDS; i++) {
         fprintf(out, ", %s %s", weir_resource_kind_name((weir_resource_kind)i),

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "harness/names.h"
-#include "harness/options.h"
 #include "harness/units.h"
 #include "harness/workload_reader.h"
 
@@ -286,21 +285,19 @@ static weir_status read_file(const char *path, char **text, size_t *bytes, weir_
 
 weir_status weir_workload_load(const char *name_or_path, weir_workload *workload, weir_error *error)
 {
-    const char *names[16];
-    size_t count = 0;
+    char names[200] = "";
     for (const weir_workload_builtin *one = weir_workload_builtins; one->name != NULL; one++) {
+        const size_t used = strlen(names);
         if (strcmp(one->name, name_or_path) == 0) {
             return weir_workload_parse(one->text, one->bytes, one->name, workload, error);
         }
-        if (count < sizeof names / sizeof *names) {
-            names[count++] = one->name;
-        }
+        snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", one->name);
     }
     if (strchr(name_or_path, '/') == NULL && access(name_or_path, F_OK) != 0) {
         weir_error_set(error,
-                       "there is no workload \"%s\" and no file of that name here; did you mean "
-                       "\"%s\"?",
-                       name_or_path, weir_nearest_word(name_or_path, names, count));
+                       "there is no workload \"%s\" and no file of that name here; built in are "
+                       "%s, anything else is the path of a TOML file",
+                       name_or_path, names);
         return WEIR_NOT_FOUND;
     }
     char *text = NULL;

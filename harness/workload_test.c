@@ -162,7 +162,7 @@ WEIR_TEST(workload, what_cannot_be_read_is_named_with_what_to_do)
 {
     WEIR_EXPECT_STATUS(weir_workload_load("mixd", &workload, &error), WEIR_NOT_FOUND);
     WEIR_EXPECT_STR_HAS(error.text, "there is no workload \"mixd\" and no file of that name here; "
-                                    "did you mean \"mixed\"?");
+                                    "built in are echo, mixed, anything else is the path");
     WEIR_EXPECT_STATUS(weir_workload_load("./no/such.toml", &workload, &error), WEIR_SYSTEM);
     WEIR_EXPECT_STR_HAS(error.text, "cannot read the workload ./no/such.toml: No such file");
     WEIR_EXPECT_STATUS(weir_workload_load("/", &workload, &error), WEIR_SYSTEM);
