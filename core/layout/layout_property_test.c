@@ -59,7 +59,7 @@ static uint64_t put_gap(model *to, known_struct *of, uint64_t at, uint64_t align
     uint64_t gap = (align - at % align) % align;
     if (gap == 0)
         return at;
-    char name[16];
+    char name[32];
     char type[32];
     snprintf(name, sizeof name, "reserved%zu", of->field_count);
     snprintf(type, sizeof type, "u8[%" PRIu64 "]", gap);
@@ -83,9 +83,9 @@ static void put_struct(model *to)
         uint64_t element = kind < 10 ? bytes[kind] : to->structs[kind - 10].size;
         uint64_t align = kind < 10 ? bytes[kind] : to->structs[kind - 10].align;
         uint64_t count = pick(to, 2) == 0 ? 0 : 1 + pick(to, 9);
-        char base[16];
-        char type[48];
-        char name[16];
+        char base[32];
+        char type[64];
+        char name[32];
         if (kind < 10)
             snprintf(base, sizeof base, "%s", scalar[kind]);
         else
