@@ -149,6 +149,7 @@ static inline void weir_ring_unstage(weir_ring_producer *producer)
         weir_store_relaxed_u32(&producer->slots[index & (producer->capacity - 1)].sequence,
                                weir_envelope_sequence(index) - 1);
     }
+    producer->staged = 0;
 }
 
 /** True when an envelope is there to be taken. */
