@@ -141,10 +141,11 @@ WEIR_TEST(cmd_layout, diff_says_compatible_with_0_and_breaking_with_1)
 {
     char path[64];
     SAY("canonical");
-    char *grown = malloc(sizeof heard.out);
+    const char *addition = "\n[[constant]]\nname = \"ZZ\"\ntype = \"u8\"\nvalue = 1\n";
+    char *grown = malloc(strlen(heard.out) + strlen(addition) + 1);
     WEIR_EXPECT_NOT_NULL(grown);
-    snprintf(grown, sizeof heard.out, "%s\n[[constant]]\nname = \"ZZ\"\ntype = \"u8\"\nvalue = 1\n",
-             heard.out);
+    strcpy(grown, heard.out);
+    strcat(grown, addition);
     write_temporary(path, grown);
     free(grown);
     SAY("diff", LAYOUT, path);
