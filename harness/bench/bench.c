@@ -23,6 +23,7 @@ typedef struct bench_options {
     const char *only;
     const char *json;
     const char *limit_text;
+    const char *worker;
     double limit; /* 0: each row's own. */
     bool is_check;
     bool is_list;
@@ -104,6 +105,11 @@ static weir_status read_options(int argc, char **argv, bench_options *options, w
          .argument = "FILE",
          .help = "write the same as JSON",
          .target = &options->json},
+        {.name = "worker",
+         .kind = WEIR_OPTION_TEXT,
+         .argument = "FILE",
+         .help = "worker program of the job rows (default: weir-loopback beside this one)",
+         .target = &options->worker},
         {.name = "list",
          .kind = WEIR_OPTION_FLAG,
          .help = "name the rows and end",
@@ -213,7 +219,7 @@ static int run_bench(const bench_options *options)
     weir_error error = {0};
     weir_status status = weir_pair_cores_find(&report.cores, &error);
     if (status == WEIR_OK) {
-        status = weir_bench_rows_open(&rows, &report.cores, &error);
+        status = weir_bench_rows_open(&rows, &report.cores, options->worker, &error);
     }
     if (status == WEIR_OK) {
         status = measure_rows(&rows, options, &report, &error);

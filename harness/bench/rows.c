@@ -1,6 +1,7 @@
 #include "harness/bench/rows.h"
 
 #include "harness/bench/channel.h"
+#include "harness/bench/job_bench.h"
 #include "harness/bench/references.h"
 
 /* Operations per run: a run takes between 1 and 10 ms. */
@@ -15,6 +16,7 @@ typedef struct states {
     void *ping_pong;
     void *futexes;
     void *sockets;
+    void *crc;
     weir_bench_channel ring_batch;
     weir_bench_channel ring_single;
     weir_bench_channel gate_batch;
@@ -22,6 +24,7 @@ typedef struct states {
     weir_bench_channel trip;
     weir_bench_channel checked_trip;
     weir_bench_channel parked;
+    weir_job_bench jobs;
 } states;
 
 static states all;
@@ -132,12 +135,38 @@ static void add_parked_trips(weir_bench_rows *rows)
                                    .reference = add_part(rows, sockets, weir_pair_probe)});
 }
 
+static void add_jobs(weir_bench_rows *rows, weir_probe ck_ring)
+{
+    const weir_pair_part isal = {"ISA-L", weir_bench_crc_lead, weir_bench_crc_peer, all.crc,
+                                 BUFFER_COUNT};
+    add_row(rows, (weir_bench_row){.name = "echo-job",
+                                   .measure = "whole echo job, 64 bytes, batched",
+                                   .against = "ck_ring, 64-byte values",
+                                   .limit = 5,
+                                   .subject = {weir_job_bench_echo_probe, &all.jobs},
+                                   .reference = ck_ring,
+                                   .begin = weir_job_bench_begin,
+                                   .end = weir_job_bench_end,
+                                   .context = &all.jobs});
+    add_row(rows, (weir_bench_row){.name = "crc-job",
+                                   .measure = "whole crc job over 1 MiB already written",
+                                   .against = "ISA-L CRC32C, 1 MiB",
+                                   .limit = 2.3,
+                                   .subject = {weir_job_bench_crc_probe, &all.jobs},
+                                   .reference = add_part(rows, isal, weir_bench_crc_probe),
+                                   .begin = weir_job_bench_begin,
+                                   .end = weir_job_bench_end,
+                                   .context = &all.jobs});
+}
+
 void weir_bench_rows_describe(weir_bench_rows *rows)
 {
     *rows = (weir_bench_rows){0};
-    add_streams(rows, add_ck_ring(rows));
+    const weir_probe ck_ring = add_ck_ring(rows);
+    add_streams(rows, ck_ring);
     add_spinning_trips(rows);
     add_parked_trips(rows);
+    add_jobs(rows, ck_ring);
 }
 
 void weir_bench_row_names(const char **names)
@@ -172,18 +201,23 @@ static weir_status make_channels(weir_error *error)
 }
 
 weir_status weir_bench_rows_open(weir_bench_rows *rows, const weir_pair_cores *cores,
-                                 weir_error *error)
+                                 const char *worker_path, weir_error *error)
 {
     *rows = (weir_bench_rows){0};
     all.ck_ring = weir_bench_ck_ring_new();
     all.ping_pong = weir_bench_words_new(&ping_pong_words);
     all.futexes = weir_bench_words_new(&futex_words);
     all.sockets = weir_bench_socket_new();
+    all.crc = weir_bench_crc_new();
     if (all.ck_ring == NULL || all.ping_pong == NULL || all.futexes == NULL ||
-        all.sockets == NULL) {
+        all.sockets == NULL || all.crc == NULL) {
         weir_error_set(error, "no memory or no descriptor for the bench; free some");
         return WEIR_NO_MEMORY;
     }
+    all.jobs = (weir_job_bench){.pair = &rows->pair,
+                                .cores = *cores,
+                                .worker_path = worker_path != NULL ? worker_path
+                                                                   : weir_job_bench_worker_path()};
     const weir_status status = make_channels(error);
     if (status != WEIR_OK) {
         return status;

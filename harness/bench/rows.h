@@ -50,9 +50,10 @@ typedef struct weir_bench_rows {
 /** True when the line's median ratio is within its limit. */
 bool weir_bench_line_holds(const weir_bench_line *line);
 
-/** Builds all rows and starts the pair. Returns WEIR_OK, WEIR_NO_MEMORY or WEIR_SYSTEM. */
+/** Builds all rows and starts the pair. @p worker_path is the program of the job rows; NULL means
+ * weir-loopback beside this program. Returns WEIR_OK, WEIR_NO_MEMORY or WEIR_SYSTEM. */
 weir_status weir_bench_rows_open(weir_bench_rows *rows, const weir_pair_cores *cores,
-                                 weir_error *error) WEIR_MUST_CHECK;
+                                 const char *worker_path, weir_error *error) WEIR_MUST_CHECK;
 /** Ends the pair and frees what the rows used; safe on rows that were not opened completely. */
 void weir_bench_rows_close(weir_bench_rows *rows);
 
