@@ -152,10 +152,9 @@ static int sleep_in_poll(weir_sleeper *sleeper, uint64_t deadline_ns)
     sigdelset(&open_mask, WEIR_WAKE_SIGNAL);
     struct pollfd readable = {.fd = sleeper->eventfd, .events = POLLIN};
     const int result = weir_os()->poll_until(&readable, 1, deadline_ns, &open_mask);
-    if (result > 0) {
-        (void)weir_os()->eventfd_drain(sleeper->eventfd);
-    }
-    return result;
+    /* One that cannot be drained stays readable, and poll would be no sleep any more: its error is
+     * the sleep's. EAGAIN, from a peer that was faster, is no refusal. */
+    return result > 0 ? weir_os()->eventfd_drain(sleeper->eventfd) : result;
 }
 
 static int sleep_in_signal(uint64_t deadline_ns)
