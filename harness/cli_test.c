@@ -1,6 +1,7 @@
-/* The `weir` command as a person meets it: the real binary, its exit codes, words and traces. Long
- * because all scenes share one stage: a place of their own, a way to start `weir`, and the check
- * that nothing is left. */
+/* The `weir` command as a person meets it: the real binary, its exit codes, words and traces.
+ *
+ * Long because all scenes share one stage: a place of their own, a way to start `weir`, and the
+ * check that nothing is left. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

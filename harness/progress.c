@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,7 +77,11 @@ static void clear_line(weir_progress *progress)
 static void write_line(weir_progress *progress)
 {
     if (progress->is_terminal) {
-        fprintf(progress->out, "\r%s\033[K", progress->line);
+        /* A line that wraps could not be refreshed in place. */
+        struct winsize window = {0};
+        const bool is_known = ioctl(fileno(progress->out), TIOCGWINSZ, &window) == 0;
+        const int columns = is_known && window.ws_col > 1 ? window.ws_col - 1 : 99;
+        fprintf(progress->out, "\r%.*s\033[K", columns, progress->line);
         progress->has_line = true;
     } else {
         fprintf(progress->out, "%s\n", progress->line);

@@ -44,7 +44,7 @@ void weir_progress_start(weir_progress *progress);
 void weir_progress_show(weir_progress *progress, const weir_progress_numbers *numbers);
 
 /** A weir_event_handler; the context is the progress. */
-void weir_progress_event(void *progress, const weir_event *event);
+void weir_progress_event(void *context, const weir_event *event);
 
 /** From now on the ends of workers are intended and not shown. */
 void weir_progress_expect_end(weir_progress *progress);

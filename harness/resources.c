@@ -158,8 +158,8 @@ void weir_resources_compare(const weir_resources *before, const weir_resources *
     for (size_t i = 0; i < after->count; i++) {
         const weir_resource *one = &after->item[i];
         size_t k = 0;
-        while (k < before->count &&
-               (before->item[k].kind != one->kind || strcmp(before->item[k].name, one->name))) {
+        while (k < before->count && (before->item[k].kind != one->kind ||
+                                     strcmp(before->item[k].name, one->name) != 0)) {
             k++;
         }
         if (k == before->count) {

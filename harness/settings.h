@@ -42,9 +42,9 @@ typedef struct weir_run_settings {
     bool trace;
 } weir_run_settings;
 
-/** Fills @p options with those that say what runs (workload, workers, sizes, …). Returns how many;
- * at most 16. */
-size_t weir_settings_options(weir_run_settings *settings, weir_option *options);
+/** Fills @p options with those that write to @p to and say what runs (workload, workers, sizes, …).
+ * Returns how many; at most 16. */
+size_t weir_settings_options(weir_run_settings *to, weir_option *options);
 
 /** A seed that nobody chose. */
 uint64_t weir_settings_fresh_seed(void);

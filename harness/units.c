@@ -74,8 +74,10 @@ static bool parse_with_unit(const char *text, const unit *units, size_t unit_cou
         if (!isdigit((unsigned char)*text)) {
             return false;
         }
-        for (double place = 0.1; isdigit((unsigned char)*text); text++, place /= 10) {
+        double place = 0.1;
+        for (; isdigit((unsigned char)*text); text++) {
             fraction += place * (*text - '0');
+            place /= 10;
         }
     }
     for (size_t i = 0; i < unit_count; i++) {
