@@ -39,7 +39,7 @@ typedef struct fixture_holdings {
     int descriptors;
     int mappings;             /**< Of memfd:weir or /dev/shm/weir. */
     uint64_t forbidden_bytes; /**< Address space mapped PROT_NONE. */
-    int names;                /**< weir-<own pid> in /dev/shm. */
+    int names;                /**< weir-PID in /dev/shm, with our own PID. */
 } fixture_holdings;
 
 fixture_holdings fixture_look(void);
