@@ -352,6 +352,24 @@ WEIR_TEST(cli, sigint_ends_a_run_with_a_partial_report)
     expect_nothing_left(&at);
 }
 
+WEIR_TEST(cli, a_second_sigint_gives_up_what_is_under_way)
+{
+    const place at = make_place();
+    const pid_t pid = start(&at, "run --workload @W --for 1h --json @J");
+    await_output(&at, "in flight");
+    kill(first_worker(pid), SIGSTOP); /* so that the first signal alone would take seconds */
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    kill(pid, SIGINT);
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    kill(pid, SIGINT);
+    expect_code(finish(&at, pid), WEIR_EXIT_INTERRUPTED);
+    WEIR_EXPECT_STR_HAS(output, "INTERRUPTED");
+    json_t *root = load_json(&at);
+    WEIR_EXPECT_GT(at_path(root, "jobs", "outcomes", "cancelled"), 0);
+    json_decref(root);
+    expect_nothing_left(&at);
+}
+
 WEIR_TEST(cli, sigterm_while_workers_start_ends_cleanly)
 {
     const place at = make_place();
@@ -409,7 +427,7 @@ WEIR_TEST(cli, a_worker_killed_in_the_middle_is_replaced_and_no_job_is_lost)
     WEIR_EXPECT_STR_HAS(output, "ended by signal 9");
     WEIR_EXPECT_STR_HAS(output, " ready: pid ");
     json_t *root = load_json(&at);
-    WEIR_EXPECT_EQ(at_path(root, "restarts", NULL, NULL), 1);
+    WEIR_EXPECT_GE(at_path(root, "restarts", NULL, NULL), 1);
     WEIR_EXPECT_EQ(at_path(root, "jobs", "outcomes", "worker_lost"), 0);
     WEIR_EXPECT_EQ(at_path(root, "jobs", "submitted", NULL),
                    at_path(root, "jobs", "outcomes", "ok"));
