@@ -10,9 +10,10 @@
 #include "harness/bench/job_bench.h"
 #include "layout/generated/weir_layout.h"
 
-#define ECHO_COUNT  UINT64_C(8192)
-#define ECHO_WINDOW 256 /* Jobs in flight: half a ring, so that neither side waits for the other.  \
-                         */
+#define ECHO_COUNT UINT64_C(8192)
+#define ECHO_WINDOW                                                                                \
+    256 /* Jobs in flight: half a ring, so that neither side waits for the other.                  \
+         */
 #define CRC_COUNT     4
 #define PAYLOAD_BYTES (1u << 20)
 
