@@ -235,6 +235,7 @@ WEIR_TEST(jobs, calls_from_many_threads_get_their_own_answers)
     for (size_t i = 0; i < 8; i++) {
         pthread_join(threads[i], NULL);
     }
+    house_settle(&house);
     WEIR_EXPECT_EQ(house_stats(&house).outcomes[WEIR_OUTCOME_OK], 8 * caller.count);
     house_close(&house);
 }

@@ -86,8 +86,8 @@ void house_open(house *house, const weir_manager_options *options);
 /** Destroys the manager and demands that nothing is left and that each job ended once. */
 void house_close(house *house);
 
-/** Options of a pool of job workers with short times; @p command is NULL-terminated extra
- * arguments, NULL for none. */
+/** Options of a pool of job workers with short times that defers; @p arguments for the worker end
+ * with NULL. */
 weir_pool_options house_pool(uint32_t workers, const char *const *arguments);
 
 /** Adds a pool; does not wait. */
