@@ -21,7 +21,7 @@ static const weir_handshake_terms *find_by_token(void *context,
 {
     weir_manager *manager = context;
     weir_incarnation *found = NULL;
-    for (uint32_t p = 0; p < manager->pool_count; p++) {
+    for (uint32_t p = 0; p < weir_load_acquire_u32(&manager->pool_count); p++) {
         for (uint32_t s = 0; s < manager->pools[p]->seat_count; s++) {
             weir_incarnation *candidate = waiting_in(manager->pools[p], s);
             if (candidate != NULL && weir_token_equal(candidate->token, token) &&
@@ -40,7 +40,8 @@ static const weir_handshake_terms *find_by_token(void *context,
 static weir_incarnation *incarnation_of(const weir_manager *manager,
                                         const weir_handshake *handshake)
 {
-    for (uint32_t p = 0; handshake->terms != NULL && p < manager->pool_count; p++) {
+    for (uint32_t p = 0;
+         handshake->terms != NULL && p < weir_load_acquire_u32(&manager->pool_count); p++) {
         for (uint32_t s = 0; s < manager->pools[p]->seat_count; s++) {
             weir_incarnation *candidate = waiting_in(manager->pools[p], s);
             if (candidate != NULL && &candidate->offered == handshake->terms) {
@@ -100,7 +101,7 @@ static void note_refusal(weir_manager *manager, const weir_handshake *handshake,
 {
     weir_incarnation *incarnation = incarnation_of(manager, handshake);
     if (incarnation == NULL) {
-        for (uint32_t p = 0; p < manager->pool_count; p++) {
+        for (uint32_t p = 0; p < weir_load_acquire_u32(&manager->pool_count); p++) {
             weir_event_tell(manager->pools[p], 0, NULL, "refused", "a connection was refused: %s",
                             error->text);
         }

@@ -3,8 +3,7 @@
  * The ingestor: from a worker's response ring to the caller's outcome.
  *
  * Purpose: drain responses in batches, believe only what matches a job in flight there, verify
- * payloads, deliver each outcome exactly once, give slots back. Also ends jobs whose deadline has
- * passed.
+ * payloads, deliver each outcome exactly once, give slots back.
  *
  * Threads: the manager's thread. Blocking: only in the callers' done functions, which run outside
  * all locks.
@@ -21,9 +20,5 @@
 
 /** Takes in at most one batch from one incarnation. Returns how many envelopes were taken. */
 size_t weir_ingest(weir_incarnation *incarnation);
-
-/** Ends jobs of the pool whose deadline is at or before @p now_ns as timeout; updates the pool's
- * next deadline. */
-void weir_ingest_deadlines(weir_pool *pool, uint64_t now_ns);
 
 #endif

@@ -1,11 +1,13 @@
 #include "manager/loop.h"
 
 #include "base/atomic.h"
+#include "manager/deadlines.h"
 #include "manager/dispatcher.h"
 #include "manager/ending.h"
 #include "manager/ingestor.h"
 #include "manager/loop_wait.h"
 #include "manager/supervisor.h"
+#include "manager/watch_events.h"
 
 /* A worker gets this long to stop when told to, before it is killed. */
 #define STOP_GRACE_NS (1 * WEIR_NS_PER_SECOND)
@@ -17,7 +19,8 @@ void weir_loop_adopt(weir_manager *manager)
         return;
     }
     weir_store_relaxed_u32(&manager->loop_tid, tid);
-    for (uint32_t p = 0; p < manager->pool_count; p++) {
+    const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
+    for (uint32_t p = 0; p < count; p++) {
         for (uint32_t s = 0; s < manager->pools[p]->seat_count; s++) {
             weir_incarnation *now = manager->pools[p]->seats[s].now;
             if (now != NULL) {
@@ -25,11 +28,6 @@ void weir_loop_adopt(weir_manager *manager)
             }
         }
     }
-}
-
-bool weir_manager_is_loop_thread(const weir_manager *manager)
-{
-    return (uint32_t)weir_os()->gettid() == weir_load_relaxed_u32(&manager->loop_tid);
 }
 
 static size_t ingest_pool(weir_pool *pool)
@@ -110,13 +108,13 @@ static bool work(weir_manager *manager)
     const bool was_rung = bell != manager->bell_handled;
     manager->bell_handled = bell;
     bool did_something = was_rung;
-    bool is_due = weir_supervise_events(manager);
+    bool is_due = weir_watch_events_handle(manager);
     const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
     const uint64_t now_ns = weir_os()->clock_ns();
     for (uint32_t i = 0; i < count; i++) {
         weir_pool *pool = manager->pools[i];
         const size_t taken = ingest_pool(pool);
-        weir_ingest_deadlines(pool, now_ns);
+        weir_deadlines_expire(pool, now_ns);
         if (collect_slots(pool) || taken > 0 || was_rung || is_due) {
             did_something |= weir_dispatch_deferred(pool) > 0;
         }

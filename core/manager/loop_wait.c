@@ -75,8 +75,7 @@ static bool spin(weir_manager *manager, uint64_t begin_ns)
     return false;
 }
 
-/* ---- which way to sleep
- * ---------------------------------------------------------------------------------- */
+/* ---- which way to sleep */
 
 typedef struct survey {
     uint32_t strategy; /**< The lowest that serves every worker. */
@@ -109,8 +108,7 @@ static void give_up(weir_manager *manager, uint32_t strategy)
     }
 }
 
-/* ---- the three ways
- * -------------------------------------------------------------------------------------- */
+/* ---- the three ways */
 
 typedef struct word_list {
     weir_futex_word words[WEIR_FUTEX_WORDS_MAX];
@@ -217,9 +215,7 @@ static void sleep_once(weir_manager *manager, uint32_t strategy, uint64_t deadli
     }
 }
 
-/* ---- park
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- park */
 
 static void arm(weir_incarnation *incarnation, void *context)
 {
@@ -275,27 +271,4 @@ void weir_loop_wait(weir_manager *manager, uint64_t deadline_ns)
     }
     park(manager, deadline_ns);
     weir_spin_adapt(&manager->spin, false, weir_os()->clock_ns() - begin_ns);
-}
-
-void weir_manager_ring(weir_manager *manager)
-{
-    /* SYNC(loop.bell): what the loop shall see was done before; then the same dance as at a gate.
-     */
-    (void)weir_fetch_add_acq_rel_u32(&manager->bell, 1);
-    weir_fence_full();
-    switch (weir_load_relaxed_u32(&manager->parked_strategy)) {
-    case WEIR_WAKE_STRATEGY_AWAKE:
-        break;
-    case WEIR_WAKE_STRATEGY_FUTEX:
-        (void)weir_os()->futex_wake_private(&manager->bell, 1);
-        break;
-    case WEIR_WAKE_STRATEGY_EVENTFD:
-        (void)weir_os()->eventfd_ring(manager->wait_eventfd);
-        break;
-    default:
-        (void)weir_os()->thread_signal(weir_os()->getpid(),
-                                       (pid_t)weir_load_relaxed_u32(&manager->loop_tid),
-                                       WEIR_WAKE_SIGNAL);
-        break;
-    }
 }

@@ -20,9 +20,6 @@
 /** How often a healthy worker is looked at: half a heartbeat. */
 #define WEIR_SUPERVISE_PERIOD_NS (250 * WEIR_NS_PER_MS)
 
-/** Handles the watcher's events. Returns true when seats should be looked at now. */
-bool weir_supervise_events(weir_manager *manager);
-
 /** Looks at every seat and does what is due. Returns when it wants to look again. */
 uint64_t weir_supervise(weir_manager *manager, uint64_t now_ns);
 
