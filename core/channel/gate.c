@@ -102,6 +102,15 @@ void weir_waker_init(weir_waker *waker, const uint32_t *parked, uint32_t *bell, 
     };
 }
 
+/* The first one of these that the waker can use too; if it refuses them all, the first. */
+static uint32_t first_usable(const weir_sleeper *sleeper, uint32_t allowed)
+{
+    /* Only a hint from the other side: the worst it can do is to choose our slowest strategy. */
+    const uint32_t refused = weir_load_relaxed_u32(sleeper->peer_refused);
+    const uint32_t usable = first_allowed(allowed & ~refused);
+    return usable != WEIR_WAKE_STRATEGY_AWAKE ? usable : first_allowed(allowed);
+}
+
 void weir_sleeper_give_up(weir_sleeper *sleeper, uint32_t strategy)
 {
     /* The last one left stays: a sleep that fails at once and is timed is still better than none.
@@ -109,16 +118,13 @@ void weir_sleeper_give_up(weir_sleeper *sleeper, uint32_t strategy)
     const uint32_t rest = sleeper->allowed & ~WEIR_STRATEGY_BIT(strategy);
     if (first_allowed(rest) != WEIR_WAKE_STRATEGY_AWAKE) {
         sleeper->allowed = rest;
-        choose(sleeper, first_allowed(rest));
+        choose(sleeper, first_usable(sleeper, rest));
     }
 }
 
 uint32_t weir_sleeper_usable(const weir_sleeper *sleeper)
 {
-    /* Only a hint from the other side: the worst it can do is to choose our slowest strategy. */
-    const uint32_t refused = weir_load_relaxed_u32(sleeper->peer_refused);
-    const uint32_t usable = first_allowed(sleeper->allowed & ~refused);
-    return usable != WEIR_WAKE_STRATEGY_AWAKE ? usable : sleeper->strategy;
+    return first_usable(sleeper, sleeper->allowed);
 }
 
 void weir_sleeper_arm_as(weir_sleeper *sleeper, uint32_t strategy)
