@@ -77,10 +77,10 @@ static int fill_filter(scene *here, scmp_filter_ctx filter)
     }
     if (here->what.eventfd_from & WAKER) {
         bad |= seccomp_rule_add(filter, refused, SCMP_SYS(write), 1,
-                                SCMP_A0(SCMP_CMP_EQ, (uint64_t)here->manager_eventfd));
+                                SCMP_A0(SCMP_CMP_EQ, (uint64_t)here->manager_eventfd, 0));
     }
     if (here->what.eventfd_from & SLEEPER) {
-        bad |= seccomp_rule_add(filter, refused, SCMP_SYS(ppoll), 1, SCMP_A3(SCMP_CMP_NE, 0));
+        bad |= seccomp_rule_add(filter, refused, SCMP_SYS(ppoll), 1, SCMP_A3(SCMP_CMP_NE, 0, 0));
     }
     return bad;
 }
