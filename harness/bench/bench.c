@@ -7,10 +7,11 @@
 
 #include "harness/bench/report.h"
 #include "harness/bench/rows.h"
+#include "harness/bench/shown.h"
 #include "harness/options.h"
 #include "harness/stop.h"
 
-#define ROUNDS_DEFAULT 61
+#define ROUNDS_DEFAULT 101
 #define WARM_UPS       3
 /* Repeats allowed per round, on average. */
 #define REPEATS_FACTOR 4
@@ -85,7 +86,7 @@ static weir_status read_options(int argc, char **argv, bench_options *options, w
         {.name = "rounds",
          .kind = WEIR_OPTION_COUNT,
          .argument = "N",
-         .help = "rounds per row (default 61); with --check at least 31",
+         .help = "rounds per row (default 101); with --check at least 31",
          .target = &options->rounds,
          .minimum = 1,
          .maximum = WEIR_ROUNDS_MAX},
@@ -189,6 +190,24 @@ static weir_status measure_rows(const weir_bench_rows *rows, const bench_options
     return WEIR_OK;
 }
 
+/* The numbers below the table; --only leaves them out. */
+static weir_status measure_shown(const weir_bench_rows *rows, const bench_options *options,
+                                 weir_bench_report *report, weir_error *error)
+{
+    if (options->only != NULL) {
+        return WEIR_OK;
+    }
+    if (is_stop_asked()) {
+        return WEIR_INTERRUPTED;
+    }
+    const weir_status status =
+        weir_bench_show_cpu_per_job(&rows->pair, &report->cores, options->worker, report, error);
+    if (status != WEIR_OK || is_stop_asked()) {
+        return status != WEIR_OK ? status : WEIR_INTERRUPTED;
+    }
+    return weir_bench_show_idle(&rows->pair, &report->cores, options->worker, report, error);
+}
+
 static int exit_code_of(weir_status status)
 {
     switch (status) {
@@ -223,6 +242,9 @@ static int run_bench(const bench_options *options)
     }
     if (status == WEIR_OK) {
         status = measure_rows(&rows, options, &report, &error);
+        if (status == WEIR_OK) {
+            status = measure_shown(&rows, options, &report, &error);
+        }
         report.was_interrupted = status == WEIR_INTERRUPTED;
         weir_bench_report_end(stdout, &report);
     }

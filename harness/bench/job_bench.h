@@ -28,6 +28,7 @@ typedef struct weir_job_bench {
     weir_pair_cores cores;   /**< Set by the caller. */
     const char *worker_path; /**< Set by the caller. */
     uint32_t worker_count;   /**< Set by the caller; 0 means 1. */
+    bool is_patient;         /**< Set by the caller: sleep while there is nothing to do. */
     weir_manager *manager;
     weir_pool_id pool;
     int32_t workers[WEIR_JOB_BENCH_WORKERS_MAX]; /**< Process ids. */

@@ -29,6 +29,8 @@ typedef struct echo_run {
     uint64_t latency_ns;
     weir_outcome_code bad_outcome;
     echo_job jobs[ECHO_WINDOW];
+    echo_job *unused[ECHO_WINDOW]; /* Several workers end jobs in any order. */
+    unsigned unused_count;
 } echo_run;
 
 static void fill_echo(void *context, void *payload, size_t bytes)
@@ -40,8 +42,9 @@ static void fill_echo(void *context, void *payload, size_t bytes)
 
 static void end_echo(void *context, const weir_result *result)
 {
-    const echo_job *job = context;
+    echo_job *job = context;
     echo_run *run = job->run;
+    run->unused[run->unused_count++] = job;
     run->ended++;
     run->latency_ns += result->ended_ns - result->submitted_ns;
     if (result->outcome != WEIR_OUTCOME_OK || result->payload_bytes != sizeof(weir_bench_message) ||
@@ -51,22 +54,33 @@ static void end_echo(void *context, const weir_result *result)
     }
 }
 
-static weir_status submit_batch(weir_job_bench *bench, echo_run *run, weir_job_spec *specs,
-                                uint64_t at)
+static weir_status submit_batch(weir_job_bench *bench, echo_run *run, weir_job_spec *specs)
 {
     for (unsigned i = 0; i < WEIR_BENCH_BATCH; i++) {
-        echo_job *job = &run->jobs[(at + i) % ECHO_WINDOW];
-        job->run = run;
+        echo_job *job = run->unused[--run->unused_count];
         job->index = bench->serial++ & UINT32_MAX >> 1;
         specs[i].context = job;
     }
     return weir_submit(bench->manager, bench->pool, specs, WEIR_BENCH_BATCH, NULL);
 }
 
+/* A deadline that has passed looks once and does not sleep. */
+static void look(weir_job_bench *bench)
+{
+    const uint64_t deadline_ns = bench->is_patient ? weir_deadline_in(WEIR_NS_PER_SECOND) : 0;
+    if (weir_manager_poll(bench->manager, deadline_ns) != WEIR_OK) {
+        weir_cpu_relax();
+    }
+}
+
 weir_status weir_job_bench_echo(weir_job_bench *bench, uint64_t count, weir_error *error)
 {
     static echo_run run;
     run = (echo_run){0};
+    for (; run.unused_count < ECHO_WINDOW; run.unused_count++) {
+        run.jobs[run.unused_count].run = &run;
+        run.unused[run.unused_count] = &run.jobs[run.unused_count];
+    }
     weir_job_spec specs[WEIR_BENCH_BATCH];
     for (unsigned i = 0; i < WEIR_BENCH_BATCH; i++) {
         specs[i] = (weir_job_spec){.opcode = WEIR_OPCODE_ECHO,
@@ -75,8 +89,8 @@ weir_status weir_job_bench_echo(weir_job_bench *bench, uint64_t count, weir_erro
                                    .done = end_echo};
     }
     for (uint64_t submitted = 0; run.ended < count;) {
-        if (submitted < count && submitted - run.ended <= ECHO_WINDOW - WEIR_BENCH_BATCH) {
-            const weir_status status = submit_batch(bench, &run, specs, submitted);
+        if (submitted < count && run.unused_count >= WEIR_BENCH_BATCH) {
+            const weir_status status = submit_batch(bench, &run, specs);
             if (status != WEIR_OK) {
                 weir_error_set(error, "the manager took no job: %s", weir_status_name(status));
                 return status;
@@ -84,10 +98,7 @@ weir_status weir_job_bench_echo(weir_job_bench *bench, uint64_t count, weir_erro
             submitted += WEIR_BENCH_BATCH;
             continue;
         }
-        /* A deadline that has passed: look, and do not sleep. */
-        if (weir_manager_poll(bench->manager, 0) != WEIR_OK) {
-            weir_cpu_relax();
-        }
+        look(bench);
     }
     bench->latency_ns = run.latency_ns;
     if (run.wrong > 0) {
@@ -191,9 +202,7 @@ static weir_status run_crc_job(weir_job_bench *bench, crc_job *job, weir_error *
         return status;
     }
     while (!job->has_ended) {
-        if (weir_manager_poll(bench->manager, 0) != WEIR_OK) {
-            weir_cpu_relax();
-        }
+        look(bench);
     }
     return WEIR_OK;
 }

@@ -19,13 +19,18 @@ void *weir_bench_ck_ring_new(void);
 uint64_t weir_bench_ck_ring_produce(void *state, uint64_t count);
 uint64_t weir_bench_ck_ring_consume(void *state, uint64_t count);
 
+/** Pairs of lines that the runs take in turn. One line's way between two cores depends on where it
+ * lives in the shared cache, by up to a third; a ring's lines live everywhere. */
+#define WEIR_BENCH_WORD_PAIRS 61
+
 /** One word each way. */
 typedef struct weir_bench_words {
     struct weir_bench_shared_words {
         _Alignas(128) uint32_t ping;
         _Alignas(128) uint32_t pong;
-    } * shared;
+    } * shared; /**< WEIR_BENCH_WORD_PAIRS of them. */
     uint32_t turn;
+    uint32_t run;
 } weir_bench_words;
 
 /** Returns @p words, or NULL when there is no memory. */

@@ -1,13 +1,38 @@
 #include "harness/bench/report.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <string.h>
+
+bool weir_bench_shown_holds(const weir_bench_shown *shown)
+{
+    return shown->limit < 0 || shown->value <= shown->limit;
+}
+
+void weir_bench_report_show(weir_bench_report *report, const char *name, double value, double limit,
+                            const char *format, ...)
+{
+    assert(report->shown_count < WEIR_BENCH_SHOWN_MAX);
+    weir_bench_shown *shown = &report->shown[report->shown_count++];
+    *shown = (weir_bench_shown){.value = value, .limit = limit};
+    (void)snprintf(shown->name, sizeof shown->name, "%s", name);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(shown->text, sizeof shown->text, format, arguments);
+    va_end(arguments);
+}
 
 bool weir_bench_report_holds(const weir_bench_report *report)
 {
     for (size_t i = 0; i < report->line_count; i++) {
         if (!weir_bench_line_holds(&report->lines[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < report->shown_count; i++) {
+        if (!weir_bench_shown_holds(&report->shown[i])) {
             return false;
         }
     }
@@ -54,7 +79,11 @@ void weir_bench_report_line(FILE *out, const weir_bench_line *line)
 void weir_bench_report_end(FILE *out, const weir_bench_report *report)
 {
     for (size_t i = 0; i < report->shown_count; i++) {
-        (void)fprintf(out, "%s\n", report->shown[i].text);
+        const weir_bench_shown *shown = &report->shown[i];
+        (void)fprintf(out, "%s%s\n", shown->text,
+                      shown->limit < 0                ? ""
+                      : weir_bench_shown_holds(shown) ? "  ok"
+                                                      : "  MISSED");
     }
     size_t missed = 0;
     unsigned disturbed = 0;

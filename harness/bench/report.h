@@ -15,14 +15,15 @@
 
 #include "harness/bench/rows.h"
 
-/** Most numbers that are shown without being held against anything. */
+/** Most numbers that are shown without a reference. */
 #define WEIR_BENCH_SHOWN_MAX 12
 
-/** A number that is shown beside the table. */
+/** A number that is shown below the table. */
 typedef struct weir_bench_shown {
     char name[32];
     char text[128]; /**< What a person reads, the number included. */
     double value;
+    double limit; /**< Most that value may be; negative for none. */
 } weir_bench_shown;
 
 /** Everything measured so far. */
@@ -35,7 +36,14 @@ typedef struct weir_bench_report {
     bool was_interrupted;
 } weir_bench_report;
 
-/** True when every line holds and there is at least one line or shown number. */
+/** True when the number is within its limit or has none. */
+bool weir_bench_shown_holds(const weir_bench_shown *shown);
+
+/** Adds a number. @p limit is negative for none. @p format takes the value. */
+void weir_bench_report_show(weir_bench_report *report, const char *name, double value, double limit,
+                            const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/** True when every line and shown number holds and there is at least one line or shown number. */
 bool weir_bench_report_holds(const weir_bench_report *report);
 
 void weir_bench_report_head(FILE *out);

@@ -9,16 +9,24 @@
 
 void *weir_bench_words_new(weir_bench_words *words)
 {
-    *words = (weir_bench_words){.shared = weir_pair_shared(sizeof *words->shared)};
+    *words = (weir_bench_words){
+        .shared = weir_pair_shared(WEIR_BENCH_WORD_PAIRS * sizeof *words->shared)};
     return words->shared != NULL ? words : NULL;
+}
+
+/* Both sides count runs alike and so meet at the same pair; no turn comes twice. */
+static struct weir_bench_shared_words *begin_run(weir_bench_words *state)
+{
+    return &state->shared[state->run++ % WEIR_BENCH_WORD_PAIRS];
 }
 
 uint64_t weir_bench_ping_pong_lead(void *context, uint64_t count)
 {
     weir_bench_words *state = context;
+    struct weir_bench_shared_words *words = begin_run(state);
     for (uint64_t i = 0; i < count; i++) {
-        weir_store_release_u32(&state->shared->ping, ++state->turn);
-        while (weir_load_acquire_u32(&state->shared->pong) != state->turn) {
+        weir_store_release_u32(&words->ping, ++state->turn);
+        while (weir_load_acquire_u32(&words->pong) != state->turn) {
             weir_cpu_relax();
         }
     }
@@ -28,12 +36,13 @@ uint64_t weir_bench_ping_pong_lead(void *context, uint64_t count)
 uint64_t weir_bench_ping_pong_peer(void *context, uint64_t count)
 {
     weir_bench_words *state = context;
+    struct weir_bench_shared_words *words = begin_run(state);
     for (uint64_t i = 0; i < count; i++) {
         state->turn++;
-        while (weir_load_acquire_u32(&state->shared->ping) != state->turn) {
+        while (weir_load_acquire_u32(&words->ping) != state->turn) {
             weir_cpu_relax();
         }
-        weir_store_release_u32(&state->shared->pong, state->turn);
+        weir_store_release_u32(&words->pong, state->turn);
     }
     return state->turn;
 }
@@ -46,18 +55,20 @@ static void tell(uint32_t *word, uint32_t turn)
 
 static void await(const uint32_t *word, uint32_t turn)
 {
-    while (weir_load_acquire_u32(word) != turn) {
-        (void)weir_os()->futex_wait(word, turn - 1, WEIR_NEVER);
+    uint32_t seen;
+    while ((seen = weir_load_acquire_u32(word)) != turn) {
+        (void)weir_os()->futex_wait(word, seen, WEIR_NEVER);
     }
 }
 
 uint64_t weir_bench_futex_lead(void *context, uint64_t count)
 {
     weir_bench_words *state = context;
+    struct weir_bench_shared_words *words = begin_run(state);
     for (uint64_t i = 0; i < count; i++) {
         weir_pair_think(WEIR_BENCH_THINK_NS);
-        tell(&state->shared->ping, ++state->turn);
-        await(&state->shared->pong, state->turn);
+        tell(&words->ping, ++state->turn);
+        await(&words->pong, state->turn);
     }
     return state->turn;
 }
@@ -65,10 +76,11 @@ uint64_t weir_bench_futex_lead(void *context, uint64_t count)
 uint64_t weir_bench_futex_peer(void *context, uint64_t count)
 {
     weir_bench_words *state = context;
+    struct weir_bench_shared_words *words = begin_run(state);
     for (uint64_t i = 0; i < count; i++) {
-        await(&state->shared->ping, ++state->turn);
+        await(&words->ping, ++state->turn);
         weir_pair_think(WEIR_BENCH_THINK_NS);
-        tell(&state->shared->pong, state->turn);
+        tell(&words->pong, state->turn);
     }
     return state->turn;
 }
