@@ -86,15 +86,25 @@ weir_status gate_end_take(gate_end *end, uint64_t deadline_ns)
     return status;
 }
 
-/* Mostly none, sometimes as long as falling asleep takes. */
+/*
+ * From some nanoseconds to some microseconds: what a peer that is awake needs to meet each moment
+ * between the other side's look and its sleep.
+ */
 static void pause_a_little(uint64_t *state)
 {
     *state ^= *state >> 12;
     *state ^= *state << 25;
     *state ^= *state >> 27;
     const uint64_t random = *state * UINT64_C(2685821657736338717) >> 32;
-    for (uint64_t i = random % 4 != 0 ? 0 : random / 4 % 512; i > 0; i--) {
-        weir_cpu_relax();
+    const uint64_t turns = random / 4 % (random % 4 == 1 ? 64 : 1024);
+    if (random % 4 == 3) {
+        for (uint64_t i = 0; i < turns / 8; i++) {
+            weir_cpu_relax();
+        }
+    } else if (random % 4 != 0) {
+        for (uint64_t i = 0; i < turns; i++) {
+            __asm__ __volatile__("" ::: "memory");
+        }
     }
 }
 
