@@ -1,8 +1,8 @@
 /* A worker that lies: what it says is found out, dropped or harmless, and nobody else suffers. */
 #include <stdio.h>
 
+#include "channel/testing/liar.h"
 #include "manager/testing/house.h"
-#include "manager/testing/liar.h"
 
 #define JOBS 24
 

@@ -1,8 +1,10 @@
 /**
  * @file
  * A hostile worker: attaches as workers do and then writes lies into object B; see liar.h.
+ *
+ * Long because it is a small worker of its own and one table of lies.
  */
-#include "manager/testing/liar.h"
+#include "channel/testing/liar.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,12 +1,13 @@
 /**
  * @file
- * The lies that liar_program tells; the first argument is the lie's number.
+ * The lies that liar_program (core/worker/testing) tells to the manager in the tests of
+ * core/manager; the first argument is the lie's number.
  *
  * A liar shakes hands like a worker, serves the requests of its first 8 jobs honestly (so that it
  * is believed), and then lies once; LIE_NOISE goes on for ever.
  */
-#ifndef WEIR_MANAGER_TESTING_LIAR_H
-#define WEIR_MANAGER_TESTING_LIAR_H
+#ifndef WEIR_CHANNEL_TESTING_LIAR_H
+#define WEIR_CHANNEL_TESTING_LIAR_H
 
 /** Jobs that a liar serves before it lies. */
 #define LIAR_HONEST_JOBS 8
