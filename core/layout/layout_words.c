@@ -1,4 +1,5 @@
 /* Identifiers that every generated language can use as they stand. */
+#include <stdio.h>
 #include <string.h>
 
 #include "layout/layout_loader.h"
@@ -34,12 +35,9 @@ static const reserved_words tables[] = {
 const char *weir_loader_reserved_by(const char *word)
 {
     char wanted[WEIR_LAYOUT_NAME_MAX + 3];
-    size_t length = strlen(word);
-    if (length > WEIR_LAYOUT_NAME_MAX)
+    if (strlen(word) > WEIR_LAYOUT_NAME_MAX)
         return NULL;
-    wanted[0] = ' ';
-    memcpy(wanted + 1, word, length);
-    memcpy(wanted + 1 + length, " ", 2);
+    snprintf(wanted, sizeof wanted, " %s ", word);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (strstr(tables[i].words, wanted) != NULL)
             return tables[i].language;

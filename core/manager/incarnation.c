@@ -155,6 +155,8 @@ weir_status weir_incarnation_create(weir_pool *pool, uint32_t seat, uint32_t gen
 
 void weir_incarnation_retain(weir_incarnation *incarnation)
 {
+    /* SYNC(incarnation.references): a reference is only taken by who has one, so this orders
+     * nothing. */
     (void)weir_fetch_add_relaxed_u32(&incarnation->references, 1);
 }
 

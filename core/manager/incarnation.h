@@ -111,8 +111,7 @@ typedef struct weir_incarnation {
  * caller's. Returns WEIR_OK, WEIR_NO_MEMORY, WEIR_SYSTEM, WEIR_INVALID.
  */
 weir_status weir_incarnation_create(struct weir_pool *pool, uint32_t seat, uint32_t generation,
-                                    weir_incarnation **incarnation,
-                                    weir_error *error) WEIR_MUST_CHECK;
+                                    weir_incarnation **out, weir_error *error) WEIR_MUST_CHECK;
 
 void weir_incarnation_retain(weir_incarnation *incarnation);
 void weir_incarnation_release(weir_incarnation *incarnation);

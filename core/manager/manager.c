@@ -230,7 +230,7 @@ weir_status weir_manager_add_pool(weir_manager *manager, const weir_pool_options
         return status;
     }
     pthread_mutex_lock(&manager->pools_lock);
-    const uint32_t number = manager->pool_count;
+    const uint32_t number = weir_load_relaxed_u32(&manager->pool_count);
     if (number == WEIR_POOLS_MAX) {
         weir_error_set(error, "a manager has at most %u pools; use a second manager",
                        WEIR_POOLS_MAX);

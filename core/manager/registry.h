@@ -158,11 +158,12 @@ bool weir_pool_wait(weir_pool *pool, uint64_t deadline_ns);
 
 /** Makes a pool with its seats, none started. Returns WEIR_OK, WEIR_INVALID, WEIR_NO_MEMORY. */
 weir_status weir_pool_create(weir_manager *manager, const weir_pool_options *options,
-                             weir_pool_id id, weir_pool **pool, weir_error *error) WEIR_MUST_CHECK;
+                             weir_pool_id id, weir_pool **out, weir_error *error) WEIR_MUST_CHECK;
 void weir_pool_destroy(weir_pool *pool);
 
 static inline weir_pool *weir_manager_pool(weir_manager *manager, weir_pool_id id)
 {
+    /* SYNC(manager.pools): whoever sees the count sees the pools. */
     return id < weir_load_acquire_u32(&manager->pool_count) ? manager->pools[id] : NULL;
 }
 

@@ -11,8 +11,6 @@
 #include "base/os.h"
 #include "manager/registry.h"
 
-extern char **environ;
-
 #define PIPE_BYTES 65536
 
 weir_status weir_spawn_check(const char *path, weir_error *error)

@@ -172,9 +172,10 @@ static uint64_t supervise_seat(weir_pool *pool, uint32_t number, uint64_t now_ns
             return now_ns + WEIR_SEAT_RETRY_NS;
         }
     }
+    if (seat->now == NULL) {
+        return seat->state == WEIR_SEAT_EMPTY ? supervise_empty(pool, number, now_ns) : WEIR_NEVER;
+    }
     switch (seat->state) {
-    case WEIR_SEAT_EMPTY:
-        return supervise_empty(pool, number, now_ns);
     case WEIR_SEAT_STARTING:
         return supervise_starting(pool, seat, now_ns);
     case WEIR_SEAT_READY:

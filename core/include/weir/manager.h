@@ -238,21 +238,21 @@ typedef struct weir_worker_info {
  * Makes a manager. Sweeps what a killed manager left in the runtime directory.
  * Returns WEIR_OK, WEIR_INVALID, WEIR_NO_MEMORY, WEIR_SYSTEM.
  */
-WEIR_API weir_status weir_manager_create(const weir_manager_options *options,
-                                         weir_manager **manager, weir_error *error) WEIR_MUST_CHECK;
+WEIR_API weir_status weir_manager_create(const weir_manager_options *options, weir_manager **out,
+                                         weir_error *error) WEIR_MUST_CHECK;
 
 /**
  * Adds a pool and starts its workers. A missing or non-executable command is found out here.
  * Returns WEIR_OK, WEIR_INVALID, WEIR_NOT_FOUND, WEIR_NO_MEMORY, WEIR_SYSTEM.
  */
 WEIR_API weir_status weir_manager_add_pool(weir_manager *manager, const weir_pool_options *options,
-                                           weir_pool_id *pool, weir_error *error) WEIR_MUST_CHECK;
+                                           weir_pool_id *id, weir_error *error) WEIR_MUST_CHECK;
 
 /**
  * Waits until every worker of the pool is ready. Returns WEIR_OK, WEIR_TIMEOUT, or WEIR_REFUSED
  * with the last reason when a worker was quarantined or refused in the handshake.
  */
-WEIR_API weir_status weir_manager_await_ready(weir_manager *manager, weir_pool_id pool,
+WEIR_API weir_status weir_manager_await_ready(weir_manager *manager, weir_pool_id id,
                                               uint64_t deadline_ns,
                                               weir_error *error) WEIR_MUST_CHECK;
 
@@ -263,16 +263,15 @@ WEIR_API weir_status weir_manager_await_ready(weir_manager *manager, weir_pool_i
  * others by the manager's. @p job_ids may be NULL. Returns WEIR_OK, WEIR_INVALID (a spec without
  * done or fill; nothing was accepted), WEIR_CLOSED (draining).
  */
-WEIR_API weir_status weir_submit(weir_manager *manager, weir_pool_id pool,
-                                 const weir_job_spec *specs, size_t count,
-                                 uint64_t *job_ids) WEIR_MUST_CHECK;
+WEIR_API weir_status weir_submit(weir_manager *manager, weir_pool_id id, const weir_job_spec *specs,
+                                 size_t count, uint64_t *job_ids) WEIR_MUST_CHECK;
 
 /**
  * Submits one job and waits for its end; @p spec's done is ignored. The reply is copied to
  * result_buffer and @p result points there. Not for the thread that runs weir_manager_poll. Returns
  * WEIR_OK (look at result->outcome), WEIR_INVALID, WEIR_CLOSED.
  */
-WEIR_API weir_status weir_call(weir_manager *manager, weir_pool_id pool, const weir_job_spec *spec,
+WEIR_API weir_status weir_call(weir_manager *manager, weir_pool_id id, const weir_job_spec *spec,
                                weir_result *result) WEIR_MUST_CHECK;
 
 /** Ends a job as cancelled; its done is called on this thread. Returns WEIR_OK, or WEIR_NOT_FOUND
@@ -294,7 +293,7 @@ WEIR_API weir_status weir_manager_poll(weir_manager *manager, uint64_t deadline_
 
 /** Replaces the workers of a pool one by one, losing no job. Returns WEIR_OK, WEIR_TIMEOUT,
  * WEIR_INVALID, WEIR_CLOSED. */
-WEIR_API weir_status weir_manager_reload(weir_manager *manager, weir_pool_id pool,
+WEIR_API weir_status weir_manager_reload(weir_manager *manager, weir_pool_id id,
                                          uint64_t deadline_ns, weir_error *error) WEIR_MUST_CHECK;
 
 /** Takes no new jobs and waits for all accepted ones. Returns WEIR_OK or WEIR_TIMEOUT. */
