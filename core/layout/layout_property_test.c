@@ -18,7 +18,7 @@ typedef struct known_struct {
     uint64_t size;
     size_t field_count;
     uint64_t offset[2 * FIELDS_MAX + 2];
-    char field[2 * FIELDS_MAX + 2][16];
+    char field[2 * FIELDS_MAX + 2][32];
 } known_struct;
 
 typedef struct model {
