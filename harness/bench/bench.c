@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/bench/allocations.h"
 #include "harness/bench/report.h"
 #include "harness/bench/rows.h"
 #include "harness/bench/shown.h"
@@ -76,7 +77,7 @@ static weir_status read_limit(bench_options *options, weir_error *error)
 static weir_status read_options(int argc, char **argv, bench_options *options, weir_error *error)
 {
     *options = (bench_options){.rounds = ROUNDS_DEFAULT};
-    static const char *names[WEIR_BENCH_ROWS_MAX + 1];
+    static const char *names[WEIR_BENCH_NAMES_MAX + 1];
     weir_bench_row_names(names);
     const weir_option table[] = {
         {.name = "check",
@@ -93,7 +94,7 @@ static weir_status read_options(int argc, char **argv, bench_options *options, w
         {.name = "only",
          .kind = WEIR_OPTION_WORD,
          .argument = "NAME",
-         .help = "this row alone; --list names them",
+         .help = "this row or number alone; --list names them",
          .target = &options->only,
          .words = names},
         {.name = "limit",
@@ -141,6 +142,10 @@ static void list_rows(void)
         (void)printf("%-13s %-41s against %-24s at most %g x\n", rows.rows[i].name,
                      rows.rows[i].measure, rows.rows[i].against, rows.rows[i].limit);
     }
+    (void)printf("%-13s heap allocations per job, manager and worker; at most 0\n"
+                 "%-13s manager's processor time per job with 1, 4 and 16 workers\n"
+                 "%-13s idle manager with 16 idle workers; at most 1 %% of a core\n",
+                 WEIR_BENCH_ALLOCATIONS, WEIR_BENCH_MANAGER_CPU, WEIR_BENCH_IDLE);
 }
 
 static weir_status measure_row(const weir_bench_row *row, const bench_options *options,
@@ -171,11 +176,15 @@ static weir_status measure_row(const weir_bench_row *row, const bench_options *o
 static weir_status measure_rows(const weir_bench_rows *rows, const bench_options *options,
                                 weir_bench_report *report, weir_error *error)
 {
-    weir_bench_report_head(stdout);
+    bool has_head = false;
     for (size_t i = 0; i < rows->count; i++) {
         const weir_bench_row *row = &rows->rows[i];
         if (options->only != NULL && strcmp(options->only, row->name) != 0) {
             continue;
+        }
+        if (!has_head) {
+            weir_bench_report_head(stdout);
+            has_head = true;
         }
         weir_bench_line *line = &report->lines[report->line_count];
         const weir_status status = measure_row(row, options, line, error);
@@ -190,22 +199,27 @@ static weir_status measure_rows(const weir_bench_rows *rows, const bench_options
     return WEIR_OK;
 }
 
-/* The numbers below the table; --only leaves them out. */
+static bool is_wanted(const bench_options *options, const char *name)
+{
+    return (options->only == NULL || strcmp(options->only, name) == 0) && !is_stop_asked();
+}
+
+/* The numbers below the table. */
 static weir_status measure_shown(const weir_bench_rows *rows, const bench_options *options,
                                  weir_bench_report *report, weir_error *error)
 {
-    if (options->only != NULL) {
-        return WEIR_OK;
+    weir_status status = WEIR_OK;
+    if (is_wanted(options, WEIR_BENCH_ALLOCATIONS)) {
+        status = weir_bench_show_allocations(options->worker, report, error);
     }
-    if (is_stop_asked()) {
-        return WEIR_INTERRUPTED;
+    if (status == WEIR_OK && is_wanted(options, WEIR_BENCH_MANAGER_CPU)) {
+        status = weir_bench_show_cpu_per_job(&rows->pair, &report->cores, options->worker, report,
+                                             error);
     }
-    const weir_status status =
-        weir_bench_show_cpu_per_job(&rows->pair, &report->cores, options->worker, report, error);
-    if (status != WEIR_OK || is_stop_asked()) {
-        return status != WEIR_OK ? status : WEIR_INTERRUPTED;
+    if (status == WEIR_OK && is_wanted(options, WEIR_BENCH_IDLE)) {
+        status = weir_bench_show_idle(&rows->pair, &report->cores, options->worker, report, error);
     }
-    return weir_bench_show_idle(&rows->pair, &report->cores, options->worker, report, error);
+    return status == WEIR_OK && is_stop_asked() ? WEIR_INTERRUPTED : status;
 }
 
 static int exit_code_of(weir_status status)
@@ -279,5 +293,9 @@ int weir_cmd_bench(int argc, char **argv)
         return WEIR_EXIT_HELD;
     }
     weir_stop_block();
+    if (weir_allocations_is_inner()) {
+        const weir_status status = weir_allocations_count(options.worker, &error);
+        return status == WEIR_OK ? WEIR_EXIT_HELD : complain(exit_code_of(status), &error);
+    }
     return run_bench(&options);
 }

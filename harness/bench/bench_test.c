@@ -67,6 +67,31 @@ WEIR_TEST(bench, every_channel_row_brings_every_message_across)
     }
 }
 
+WEIR_TEST(bench, both_whole_job_rows_verify_every_reply, .timeout = 120)
+{
+    need_two_cores();
+    WEIR_EXPECT_EQ(BENCH("--only", "echo-job", "--rounds", "2"), 0);
+    WEIR_EXPECT_EQ(BENCH("--only", "crc-job", "--rounds", "2"), 0);
+}
+
+WEIR_TEST(bench, a_job_allocates_nothing_on_either_side)
+{
+    need_two_cores();
+    WEIR_EXPECT_EQ(BENCH("--only", "allocations", "--check"), 0);
+}
+
+WEIR_TEST(bench, sixteen_workers_serve_one_manager, .timeout = 120)
+{
+    need_two_cores();
+    WEIR_EXPECT_EQ(BENCH("--only", "manager-cpu"), 0);
+}
+
+WEIR_TEST(bench, a_missing_worker_exits_3)
+{
+    need_two_cores();
+    WEIR_EXPECT_EQ(BENCH("--only", "echo-job", "--worker", "/nonexistent/worker"), 3);
+}
+
 WEIR_TEST(bench, json_holds_the_row_with_its_limit_and_whether_it_held)
 {
     need_two_cores();

@@ -176,7 +176,11 @@ void weir_bench_row_names(const char **names)
     for (size_t i = 0; i < rows.count; i++) {
         names[i] = rows.rows[i].name;
     }
-    names[rows.count] = NULL;
+    size_t count = rows.count;
+    names[count++] = WEIR_BENCH_ALLOCATIONS;
+    names[count++] = WEIR_BENCH_MANAGER_CPU;
+    names[count++] = WEIR_BENCH_IDLE;
+    names[count] = NULL;
 }
 
 static weir_status make_channels(weir_error *error)

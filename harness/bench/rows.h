@@ -15,6 +15,13 @@
 #define WEIR_BENCH_ROWS_MAX  12
 #define WEIR_BENCH_PARTS_MAX 16
 
+/** What --only takes for the numbers below the table. */
+#define WEIR_BENCH_ALLOCATIONS "allocations"
+#define WEIR_BENCH_MANAGER_CPU "manager-cpu"
+#define WEIR_BENCH_IDLE        "idle-manager"
+/** Names that --only takes: rows and numbers. */
+#define WEIR_BENCH_NAMES_MAX (WEIR_BENCH_ROWS_MAX + 3)
+
 /** One row before it is measured. */
 typedef struct weir_bench_row {
     const char *name;    /**< For --only. */
@@ -57,8 +64,8 @@ weir_status weir_bench_rows_open(weir_bench_rows *rows, const weir_pair_cores *c
 /** Ends the pair and frees what the rows used; safe on rows that were not opened completely. */
 void weir_bench_rows_close(weir_bench_rows *rows);
 
-/** Puts the names of all rows into @p names, which has room for WEIR_BENCH_ROWS_MAX + 1, and NULL
- * behind them. */
+/** Puts the names of all rows and numbers into @p names, which has room for WEIR_BENCH_NAMES_MAX +
+ * 1, and NULL behind them. */
 void weir_bench_row_names(const char **names);
 
 /** Names and meanings only, without starting anything. */
