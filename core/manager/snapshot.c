@@ -15,6 +15,11 @@ const char *weir_seat_state_name(weir_seat_state state)
     return (unsigned)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }
 
+static bool is_mapped_for_good(const weir_seat *seat)
+{
+    return seat->state == WEIR_SEAT_READY || seat->state == WEIR_SEAT_DRAINING;
+}
+
 static void add_pool_stats(weir_pool *pool, weir_manager_stats *sum)
 {
     pthread_mutex_lock(&pool->lock);
@@ -30,7 +35,9 @@ static void add_pool_stats(weir_pool *pool, weir_manager_stats *sum)
         weir_seat *seat = &pool->seats[s];
         sum->restarts += seat->restarts;
         if (seat->now != NULL) {
-            if (weir_slot_pool_collect(&seat->now->request_slots) != WEIR_OK) {
+            /* Before READY the manager's thread still maps object B anew. */
+            if (is_mapped_for_good(seat) &&
+                weir_slot_pool_collect(&seat->now->request_slots) != WEIR_OK) {
                 weir_incarnation_distrust(seat->now, WEIR_ERROR_CODE_RELEASE);
             }
             sum->slots_taken += seat->now->request_slots.taken_count;
@@ -99,7 +106,7 @@ static void describe_worker(weir_pool *pool, uint32_t number, weir_worker_info *
     info->pid = now->pid;
     info->in_flight = now->in_flight.count;
     info->request_slots_taken = now->request_slots.taken_count;
-    if (seat->state == WEIR_SEAT_READY || seat->state == WEIR_SEAT_DRAINING) {
+    if (is_mapped_for_good(seat)) {
         snprintf(info->language, sizeof info->language, "%s", now->language);
         info->layout_minor = now->terms.version;
         info->capabilities = now->agreed;
