@@ -11,6 +11,8 @@
 
 /* A worker gets this long to stop when told to, before it is killed. */
 #define STOP_GRACE_NS (1 * WEIR_NS_PER_SECOND)
+/* Nothing but a process stuck in the kernel outlives SIGKILL for so long. */
+#define KILL_GRACE_NS (10 * WEIR_NS_PER_SECOND)
 
 void weir_loop_adopt(weir_manager *manager)
 {
@@ -175,13 +177,19 @@ static void run_until_empty(weir_manager *manager, uint64_t deadline_ns)
     }
 }
 
-void weir_loop_shut_down(weir_manager *manager)
+static void cancel_everywhere(weir_manager *manager)
 {
-    for (uint32_t i = 0; i < manager->pool_count; i++) {
+    for (uint32_t i = 0; i < weir_load_acquire_u32(&manager->pool_count); i++) {
         cancel_all(manager->pools[i]);
     }
+}
+
+void weir_loop_shut_down(weir_manager *manager)
+{
+    cancel_everywhere(manager);
     weir_supervise_stop(manager, weir_os()->clock_ns());
     run_until_empty(manager, weir_deadline_in(STOP_GRACE_NS));
     weir_supervise_kill(manager, weir_os()->clock_ns());
-    run_until_empty(manager, weir_deadline_in(10 * WEIR_NS_PER_SECOND));
+    run_until_empty(manager, weir_deadline_in(KILL_GRACE_NS));
+    cancel_everywhere(manager); /* Those that were being submitted when the manager was closed. */
 }
