@@ -120,7 +120,11 @@ weir_status gate_end_storm(gate_end *end, bool is_first, uint64_t rounds, uint64
             common->plain++;
             gate_end_give(end);
         }
-        status = gate_end_take(end, weir_deadline_in(patience_ns));
+        const uint64_t deadline_ns = weir_deadline_in(patience_ns);
+        status = gate_end_take(end, deadline_ns);
+        if (weir_os()->clock_ns() >= deadline_ns) {
+            status = WEIR_TIMEOUT; /* the last look found it, but it was not woken */
+        }
         if (status == WEIR_OK && !is_first) {
             pause_a_little(&state);
             common->plain++;
