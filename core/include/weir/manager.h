@@ -59,9 +59,9 @@ typedef enum weir_room_policy {
 /** One event of the manager's life, for logs and traces. Strings live only during the call. */
 typedef struct weir_event {
     uint64_t time_ns;
-    const char
-        *kind; /**< spawned, ready, refused, output, protocol_error, stuck, silent, exited, fenced,
-                  resent, restarting, quarantined, draining, reloaded, stopped, wake_strategy. */
+    const char *kind; /**< spawned, ready, refused, output, protocol_error, silent, stuck, fenced,
+                         exited, stopped, restarting, quarantined, draining, reloaded; job_sent and
+                         job_ended with trace_jobs. docs/06-TELEMETRY-SAMPLES.md explains them. */
     const char *pool;
     uint32_t worker;     /**< Number of the seat in its pool. */
     uint32_t generation; /**< 0 when it concerns no incarnation. */
@@ -75,13 +75,13 @@ typedef void (*weir_event_handler)(void *context, const weir_event *event);
 typedef struct weir_manager_options {
     const char *runtime_directory; /**< Default: $WEIR_RUNTIME_DIR, else $XDG_RUNTIME_DIR/weir, else
                                       /tmp/weir-UID. */
-    uint32_t job_capacity; /**< Jobs known at once, in flight and deferred; default 8192, at most
-                              65536. */
-    bool without_thread;   /**< The caller runs weir_manager_poll. */
-    uint64_t seed;         /**< Of every random choice (backoff jitter). */
-    uint64_t
-        held_bytes_max; /**< Memory of dead incarnations kept for held results; default 64 MiB. */
-    weir_event_handler on_event; /**< Called on the manager's thread. */
+    uint32_t job_capacity;   /**< Jobs known at once, in flight and deferred; default 8192, at most
+                                65536. */
+    bool without_thread;     /**< The caller runs weir_manager_poll. */
+    uint64_t seed;           /**< Of every random choice (backoff jitter). */
+    uint64_t held_bytes_max; /**< Slots of replies that may be held at once; default 64 MiB. */
+    weir_event_handler on_event; /**< Called on the manager's thread; traces of jobs on the thread
+                                    that sends or ends the job. */
     void *event_context;
     bool trace_jobs; /**< Also an event for each job sent and ended; slow. */
 } weir_manager_options;
@@ -183,7 +183,7 @@ typedef struct weir_manager_stats {
     uint64_t parks;        /**< Sleeps of the manager's thread. */
     uint64_t spin_hits;
     uint64_t restarts;
-    uint64_t held_bytes; /**< Memory of dead incarnations still mapped. */
+    uint64_t held_bytes; /**< Slots of replies that callers hold. */
     uint64_t in_flight;
     uint64_t deferred_now;
     uint64_t slots_taken; /**< Request slots not yet given back by the workers. */
