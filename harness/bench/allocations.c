@@ -34,8 +34,6 @@
 #define IS_SANITIZED 0
 #endif
 
-extern char **environ;
-
 bool weir_allocations_is_inner(void)
 {
     return getenv(WEIR_ALLOCATIONS_VARIABLE) != NULL;

@@ -41,8 +41,8 @@ const char *weir_job_bench_worker_path(void);
 
 /** Starts manager and workers; for the begin of a row. Returns WEIR_OK or what the manager
  * returned. */
-weir_status weir_job_bench_begin(void *bench, weir_error *error) WEIR_MUST_CHECK;
-void weir_job_bench_end(void *bench);
+weir_status weir_job_bench_begin(void *context, weir_error *error) WEIR_MUST_CHECK;
+void weir_job_bench_end(void *context);
 
 /** Submits @p count echo jobs of 64 bytes in batches and waits for the last. Returns WEIR_OK, or
  * WEIR_CORRUPT when a reply is not the request or a job did not end well. */
@@ -50,9 +50,9 @@ weir_status weir_job_bench_echo(weir_job_bench *bench, uint64_t count,
                                 weir_error *error) WEIR_MUST_CHECK;
 
 /** Probes; the context is a weir_job_bench. */
-weir_status weir_job_bench_echo_probe(void *bench, weir_sample *sample,
+weir_status weir_job_bench_echo_probe(void *context, weir_sample *sample,
                                       weir_error *error) WEIR_MUST_CHECK;
-weir_status weir_job_bench_crc_probe(void *bench, weir_sample *sample,
+weir_status weir_job_bench_crc_probe(void *context, weir_sample *sample,
                                      weir_error *error) WEIR_MUST_CHECK;
 
 #endif

@@ -16,8 +16,8 @@
 
 /** ck_ring between one producer and one consumer, with values of 64 bytes. */
 void *weir_bench_ck_ring_new(void);
-uint64_t weir_bench_ck_ring_produce(void *state, uint64_t count);
-uint64_t weir_bench_ck_ring_consume(void *state, uint64_t count);
+uint64_t weir_bench_ck_ring_produce(void *context, uint64_t count);
+uint64_t weir_bench_ck_ring_consume(void *context, uint64_t count);
 
 /** Pairs of lines that the runs take in turn. One line's way between two cores depends on where it
  * lives in the shared cache, by up to a third; a ring's lines live everywhere. */
@@ -37,25 +37,25 @@ typedef struct weir_bench_words {
 void *weir_bench_words_new(weir_bench_words *words);
 
 /** Both sides spinning; the state is of weir_bench_words. */
-uint64_t weir_bench_ping_pong_lead(void *state, uint64_t count);
-uint64_t weir_bench_ping_pong_peer(void *state, uint64_t count);
+uint64_t weir_bench_ping_pong_lead(void *context, uint64_t count);
+uint64_t weir_bench_ping_pong_peer(void *context, uint64_t count);
 
 /** One word each way, both sides asleep in FUTEX_WAIT; the state is of weir_bench_words. */
-uint64_t weir_bench_futex_lead(void *state, uint64_t count);
-uint64_t weir_bench_futex_peer(void *state, uint64_t count);
+uint64_t weir_bench_futex_lead(void *context, uint64_t count);
+uint64_t weir_bench_futex_peer(void *context, uint64_t count);
 
 /** 64 bytes each way over a SOCK_SEQPACKET pair with blocking calls. */
 void *weir_bench_socket_new(void);
 /** Closes both ends; NULL is nothing. */
-void weir_bench_socket_free(void *state);
-uint64_t weir_bench_socket_lead(void *state, uint64_t count);
-uint64_t weir_bench_socket_peer(void *state, uint64_t count);
+void weir_bench_socket_free(void *context);
+uint64_t weir_bench_socket_lead(void *context, uint64_t count);
+uint64_t weir_bench_socket_peer(void *context, uint64_t count);
 
 /** CRC32C over memory that the other core has just written; the operations are buffers. The lead
  * sums, the peer writes, and only the lead's summing is timed: weir_bench_crc_probe. */
 void *weir_bench_crc_new(void);
-uint64_t weir_bench_crc_lead(void *state, uint64_t count);
-uint64_t weir_bench_crc_peer(void *state, uint64_t count);
+uint64_t weir_bench_crc_lead(void *context, uint64_t count);
+uint64_t weir_bench_crc_peer(void *context, uint64_t count);
 /** Context as for weir_pair_probe. */
 weir_status weir_bench_crc_probe(void *context, weir_sample *sample,
                                  weir_error *error) WEIR_MUST_CHECK;
