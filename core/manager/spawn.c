@@ -95,6 +95,26 @@ static int start(weir_incarnation *incarnation, char **environment, int output_f
     return code;
 }
 
+static void close_eventfd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)weir_os()->close(*fd);
+        *fd = -1;
+    }
+}
+
+/* A process without a pidfd could never be reaped. This life is over before it began: what it no
+ * longer needs may make room for the one descriptor. */
+static int open_pidfd_of_killed(weir_incarnation *incarnation)
+{
+    incarnation->is_token_used = true; /* No handshake may hand out what is closed now. */
+    incarnation->waker.eventfd = incarnation->sleeper.eventfd = -1;
+    close_eventfd(&incarnation->request_eventfd);
+    close_eventfd(&incarnation->response_eventfd);
+    weir_arena_close_descriptors(&incarnation->arena);
+    return weir_os()->pidfd_open(incarnation->pid);
+}
+
 static weir_status open_pidfd(weir_incarnation *incarnation, weir_error *error)
 {
     const int pidfd = weir_os()->pidfd_open(incarnation->pid);
@@ -103,6 +123,7 @@ static weir_status open_pidfd(weir_incarnation *incarnation, weir_error *error)
         /* Still our unreaped child, so the number is its own; without a pidfd nothing else about it
          * is safe. */
         (void)weir_os()->thread_signal(incarnation->pid, incarnation->pid, SIGKILL);
+        incarnation->pidfd = open_pidfd_of_killed(incarnation);
         return weir_error_system(error, code, "cannot get a pidfd for a worker",
                                  "raise the limit on open files (ulimit -n); Linux 5.3 is needed");
     }
