@@ -24,6 +24,7 @@ enum {
     JOB_PID,          /**< Replies its process id (u32). */
     JOB_MARK_AND_DIE, /**< Appends a byte to the file named by the request, then SIGKILL. */
     JOB_MARK,         /**< Appends a byte to the file named by the request, replies nothing. */
+    JOB_FLOOD,        /**< Prints that many lines. */
     JOB_UNKNOWN,      /**< Has no routine. */
 };
 

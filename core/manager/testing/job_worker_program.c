@@ -166,6 +166,16 @@ static weir_status run_mark(weir_job *job, void *context)
     return WEIR_OK;
 }
 
+static weir_status run_flood(weir_job *job, void *context)
+{
+    (void)context;
+    for (unsigned left = number_in(job); left > 0; left--) {
+        printf("line %u of a flood\n", left);
+    }
+    fflush(stdout);
+    return WEIR_OK;
+}
+
 static const weir_worker_routine routines[] = {
     {WEIR_OPCODE_ECHO, run_echo},
     {WEIR_OPCODE_WORLDGEN, run_echo},
@@ -180,6 +190,7 @@ static const weir_worker_routine routines[] = {
     {JOB_PID, run_pid},
     {JOB_MARK_AND_DIE, run_mark_and_die},
     {JOB_MARK, run_mark},
+    {JOB_FLOOD, run_flood},
 };
 
 static void crash_the_first_time(const char *path)
