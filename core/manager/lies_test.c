@@ -234,6 +234,28 @@ WEIR_TEST(lies, a_worker_that_begins_and_never_answers_is_stuck)
     close_scene(scene);
 }
 
+/* Every job needs the only slot, which comes back long after the reply: the release itself must
+ * wake who waits for it. */
+WEIR_TEST(lies, a_slot_given_back_after_the_reply_is_noticed_at_once)
+{
+    scene *scene = &the_scene;
+    house_open(&scene->house, NULL);
+    const weir_pool_options honest = house_pool(1, NULL);
+    scene->honest = house_add_ready(&scene->house, &honest);
+    weir_pool_options liars = liar_pool(LIE_LATE_RELEASE);
+    liars.arena.request_class[0].slot_count = 1;
+    liars.policy = WEIR_ROOM_WAIT;
+    scene->liars = house_add_ready(&scene->house, &liars);
+    for (size_t i = 0; i < 6; i++) {
+        scene->jobs[i] = house_make(&scene->house, WEIR_OPCODE_ECHO, 100);
+        weir_job_spec spec = house_spec(&scene->jobs[i]);
+        spec.deadline_ns = weir_test_deadline(3);
+        house_submit(scene->liars, &scene->jobs[i], &spec);
+        house_expect(&scene->jobs[i], WEIR_OUTCOME_OK);
+    }
+    close_scene(scene);
+}
+
 WEIR_TEST(lies, random_bytes_everywhere_for_seconds_harm_nobody_else, .timeout = 120)
 {
     scene *scene = open_scene(LIE_NOISE);

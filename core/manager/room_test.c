@@ -48,21 +48,23 @@ WEIR_TEST(room, reject_for_lack_of_a_payload_slot)
     house_close(&house);
 }
 
+/* The worker with the shorter queue has no slot left of that size; the other one has. */
 WEIR_TEST(room, a_slot_at_another_worker_is_room)
 {
     static house house;
-    static house_job jobs[4];
     static house_job busy[2];
+    static house_job jobs[6];
+    static const uint32_t sizes[6] = {1000000, 1000000, 1000000, 10, 10, 1000000};
     house_open(&house, NULL);
     weir_pool_options options = house_pool(2, NULL);
     options.policy = WEIR_ROOM_REJECT;
     const weir_pool_id pool = house_add_ready(&house, &options);
-    house_send(&house, pool, &busy[0], JOB_SLEEP, 100);
-    house_send(&house, pool, &busy[1], JOB_SLEEP, 100);
-    for (size_t i = 0; i < 4; i++) {
-        house_send(&house, pool, &jobs[i], WEIR_OPCODE_ECHO, 1000000);
+    house_send(&house, pool, &busy[0], JOB_SLEEP, 150);
+    house_send(&house, pool, &busy[1], JOB_SLEEP, 150);
+    for (size_t i = 0; i < 6; i++) {
+        house_send(&house, pool, &jobs[i], WEIR_OPCODE_ECHO, sizes[i]);
     }
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 6; i++) {
         house_expect(&jobs[i], WEIR_OUTCOME_OK);
     }
     house_close(&house);

@@ -61,7 +61,8 @@ enum lie {
     LIE_TRUNCATE,                 /**< Truncates both POSIX objects. */
     LIE_BEGUN_AHEAD_AND_DIE,      /**< Says that all was begun, then SIGKILL. */
     LIE_STATE,                    /**< Says that it drains, and serves on. */
-    LIE_SILENT,                   /**< Takes requests and never answers. */
+    LIE_LATE_RELEASE, /**< No lie: gives each request slot back 20 ms after the reply. */
+    LIE_SILENT,       /**< Takes requests and never answers. */
 };
 
 #endif

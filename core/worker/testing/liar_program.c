@@ -296,6 +296,10 @@ static void answer(liar *liar, const struct weir_envelope *request, uint64_t ind
         weir_envelope_seal(&reply, weir_ring_next_index(&liar->responses));
         push(liar, &reply);
     }
+    if (liar->lie == LIE_LATE_RELEASE) {
+        (void)weir_gate_wake(&liar->waker);
+        weir_os()->sleep_until(weir_deadline_in(20 * WEIR_NS_PER_MS));
+    }
     if (!liar->has_lied || liar->lie < LIE_RELEASE_NOT_TAKEN || liar->lie >= LIE_FATAL_END) {
         give_back(liar, request);
     }
