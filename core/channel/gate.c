@@ -80,6 +80,9 @@ weir_status weir_sleeper_init(weir_sleeper *sleeper, uint32_t *parked, const uin
         .allowed = allowed,
         .strategy = strategy,
         .spin = {.max_ns = spin_max_ns, .ns = spin_max_ns},
+        /* A waker that outlives a sleeper must not take the first sleep of the next one for one it
+           has answered. */
+        .epoch = weir_load_relaxed_u32(parked) >> WEIR_PARKED_EPOCH_SHIFT,
     };
     const weir_status status = install_handler();
     if (status != WEIR_OK) {
