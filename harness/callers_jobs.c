@@ -64,7 +64,10 @@ static void done(void *context, const weir_result *result)
     }
     if (result->outcome == WEIR_OUTCOME_OK) {
         note_ok(all, one, result);
+        /* A caller that waits for room in submit cannot look at what it holds, and so would keep
+         * the slots that the worker needs to make room. */
         if (result->payload_bytes > CHECK_IN_PLACE_BYTES &&
+            all->setup.workload->policy != WEIR_ROOM_WAIT &&
             !atomic_load_explicit(&all->is_given_up, memory_order_relaxed) &&
             weir_result_hold(result, &one->held) == WEIR_OK) {
             come_home(me, one, true, false);
