@@ -109,6 +109,10 @@ static size_t match_batch(weir_incarnation *incarnation, arrival *arrivals, size
 
 /* ---- verify */
 
+/* A worker without a slot has nowhere to write its reason. */
+static const char no_slot_text[] = "no reply slot became free before the deadline; release held "
+                                   "replies sooner or give the response pool more slots";
+
 static weir_outcome_code outcome_of(uint16_t reply_status)
 {
     switch (reply_status) {
@@ -179,6 +183,10 @@ static void verify(weir_incarnation *incarnation, arrival *arrival)
     arrival->is_held = false;
     arrival->outcome = outcome_of(envelope->status);
     if (envelope->payload_bytes == 0) {
+        if (envelope->status == WEIR_REPLY_STATUS_NO_SLOT) {
+            arrival->payload = no_slot_text;
+            arrival->payload_bytes = sizeof no_slot_text - 1;
+        }
         return;
     }
     const uint8_t *stored = incarnation->arena.response_payload + envelope->payload_offset;
