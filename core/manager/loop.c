@@ -14,24 +14,6 @@
 /* Nothing but a process stuck in the kernel outlives SIGKILL for so long. */
 #define KILL_GRACE_NS (10 * WEIR_NS_PER_SECOND)
 
-void weir_loop_adopt(weir_manager *manager)
-{
-    const uint32_t tid = (uint32_t)weir_os()->gettid();
-    if (tid == weir_load_relaxed_u32(&manager->loop_tid)) {
-        return;
-    }
-    weir_store_relaxed_u32(&manager->loop_tid, tid);
-    const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
-    for (uint32_t p = 0; p < count; p++) {
-        for (uint32_t s = 0; s < manager->pools[p]->seat_count; s++) {
-            weir_incarnation *now = manager->pools[p]->seats[s].now;
-            if (now != NULL) {
-                weir_store_relaxed_u32(&now->arena.manager_control->manager_tid, tid);
-            }
-        }
-    }
-}
-
 static size_t ingest_pool(weir_pool *pool)
 {
     size_t taken = 0;

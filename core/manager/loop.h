@@ -26,9 +26,6 @@
  * WEIR_TIMEOUT else. */
 weir_status weir_loop_poll(weir_manager *manager, uint64_t deadline_ns) WEIR_MUST_CHECK;
 
-/** Makes the calling thread the loop's thread. */
-void weir_loop_adopt(weir_manager *manager);
-
 /** Ends all jobs, stops all workers, waits for them; kills those that do not stop. On the loop's
  * thread. */
 void weir_loop_shut_down(weir_manager *manager);

@@ -240,6 +240,7 @@ static uint64_t next_deadline(weir_manager *manager, uint64_t deadline_ns)
 
 static void park(weir_manager *manager, uint64_t deadline_ns)
 {
+    weir_manager_adopt_thread(manager); /* Without own thread, whoever polls may change. */
     uint32_t strategy = choose_strategy(manager);
     for_each_live(manager, arm, &strategy);
     weir_store_relaxed_u32(&manager->parked_strategy, strategy);
@@ -258,8 +259,23 @@ static void park(weir_manager *manager, uint64_t deadline_ns)
     for_each_live(manager, disarm, NULL);
 }
 
+/* The loop spins as long as the most patient of its pools asks for. */
+static void follow_pools(weir_manager *manager)
+{
+    uint64_t longest_ns = 0;
+    const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
+    for (uint32_t p = 0; p < count; p++) {
+        const uint64_t asked_ns = manager->pools[p]->options.spin_ns;
+        longest_ns = asked_ns > longest_ns && asked_ns != 1 ? asked_ns : longest_ns;
+    }
+    if (longest_ns != manager->spin.max_ns) {
+        manager->spin = (weir_spin){.max_ns = longest_ns, .ns = longest_ns};
+    }
+}
+
 void weir_loop_wait(weir_manager *manager, uint64_t deadline_ns)
 {
+    follow_pools(manager);
     if (manager->next_step_ns < deadline_ns) {
         deadline_ns = manager->next_step_ns;
     }

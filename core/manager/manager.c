@@ -16,7 +16,6 @@
 #define JOB_CAPACITY_DEFAULT 8192
 #define JOB_CAPACITY_MAX     65536
 #define HELD_BYTES_DEFAULT   (UINT64_C(64) << 20)
-#define LOOP_SPIN_NS         (20 * WEIR_NS_PER_US)
 
 static weir_status take_options(weir_manager *manager, const weir_manager_options *options,
                                 weir_error *error)
@@ -72,7 +71,7 @@ static weir_status open_resources(weir_manager *manager, weir_error *error)
 static void *run(void *context)
 {
     weir_manager *manager = context;
-    weir_loop_adopt(manager);
+    weir_manager_adopt_thread(manager);
     /* SYNC(manager.stop): what the stopping thread did before is seen by the shutting down. */
     while (weir_load_acquire_u32(&manager->stop) == 0) {
         if (weir_loop_poll(manager, WEIR_NEVER) == WEIR_CLOSED) {
@@ -155,7 +154,6 @@ weir_status weir_manager_create(const weir_manager_options *options, weir_manage
     manager->wait_epoll_fd = manager->wait_eventfd = -1;
     manager->watcher.epoll_fd = manager->watcher.stop_fd = -1;
     manager->strategy = WEIR_WAKE_STRATEGY_FUTEX;
-    manager->spin = (weir_spin){.max_ns = LOOP_SPIN_NS, .ns = LOOP_SPIN_NS};
     pthread_mutex_init(&manager->pools_lock, NULL);
     weir_status status = take_options(manager, options, error);
     if (status == WEIR_OK) {
@@ -169,7 +167,7 @@ weir_status weir_manager_create(const weir_manager_options *options, weir_manage
         return status;
     }
     if (manager->options.without_thread) {
-        weir_loop_adopt(manager);
+        weir_manager_adopt_thread(manager);
     }
     *out = manager;
     return WEIR_OK;
@@ -253,6 +251,5 @@ weir_status weir_manager_add_pool(weir_manager *manager, const weir_pool_options
 
 weir_status weir_manager_poll(weir_manager *manager, uint64_t deadline_ns)
 {
-    weir_loop_adopt(manager);
     return weir_loop_poll(manager, deadline_ns);
 }

@@ -129,6 +129,9 @@ typedef struct weir_manager {
     size_t unpack_bytes;
 } weir_manager;
 
+/** Makes the calling thread the loop's thread, to which wake signals go. */
+void weir_manager_adopt_thread(weir_manager *manager);
+
 /** True on the thread that runs the loop of @p manager right now. */
 bool weir_manager_is_loop_thread(const weir_manager *manager);
 
