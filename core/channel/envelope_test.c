@@ -126,9 +126,12 @@ WEIR_TEST(envelope, notices_every_pair_of_flipped_bits)
 
 /* ---- crafted: valid checksums around wrong contents ---- */
 
+#define AS_REQUEST  weir_envelope_check_request
+#define AS_RESPONSE weir_envelope_check_response
+
 typedef struct crafted {
     const char *what;
-    enum { AS_REQUEST, AS_RESPONSE } direction;
+    check check_it; /* says the direction */
     const weir_envelope_terms *terms;
     size_t at; /* field and width to overwrite */
     size_t bytes;
@@ -196,13 +199,11 @@ WEIR_TEST(envelope, names_the_exact_reason_against_a_crafted_one)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const crafted *one = &table[i];
-        struct weir_envelope envelope = one->direction == AS_REQUEST ? request : as_response();
+        struct weir_envelope envelope = one->check_it == AS_REQUEST ? request : as_response();
         put(&envelope, one->at, one->bytes, one->value);
         put(&envelope, one->at2, one->bytes2, one->value2);
         weir_envelope_seal(&envelope, index_here);
-        const check check_it = one->direction == AS_REQUEST ? weir_envelope_check_request
-                                                            : weir_envelope_check_response;
-        expect_reason(one->what, check_it(&envelope, index_here, one->terms), one->reason);
+        expect_reason(one->what, one->check_it(&envelope, index_here, one->terms), one->reason);
     }
 }
 

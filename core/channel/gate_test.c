@@ -152,7 +152,7 @@ WEIR_TEST(gate, has_a_waker_without_eventfd_signal_a_sleeper_in_poll)
 
 WEIR_TEST(gate, arms_with_a_new_epoch_each_time_and_says_its_strategy)
 {
-    words shared = {.parked = 99, .bell = 12};
+    words shared = {.bell = 12};
     weir_sleeper sleeper;
     WEIR_EXPECT_STATUS(weir_sleeper_init(&sleeper, &shared.parked, &shared.bell, &shared.refused,
                                          -1, WEIR_STRATEGIES_ALL, 0),
