@@ -329,6 +329,7 @@ static void run_packed(uint32_t capability)
                    capability);
     expect_echoes(&house, pool);
     expect_noise(&house, pool);
+    house_settle(&house);
     const weir_manager_stats stats = house_stats(&house);
     WEIR_EXPECT_EQ(stats.outcomes[WEIR_OUTCOME_OK], 8);
     WEIR_EXPECT_GT(stats.bytes_copied, 1048576); /* Unpacking is a copy and says so. */
