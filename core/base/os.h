@@ -79,8 +79,8 @@ typedef struct weir_os_table {
     int (*eventfd)(unsigned initial, int flags);
     int (*eventfd_drain)(
         int fd); /**< Reads without ever blocking (RWF_NOWAIT); -1 and EAGAIN when empty. */
-    int (*eventfd_ring)(
-        int fd); /**< Adds one unless full (asks poll first); full counts as done. */
+    int (*eventfd_ring)(int fd); /**< Adds one unless full (asks poll first, a timer ends a write
+                                    that a hostile peer makes hang); full counts as done. */
     int (*poll_until)(struct pollfd *fds, unsigned count, uint64_t deadline_ns,
                       const sigset_t *mask);                       /**< ppoll. */
     int (*signal_wait)(const sigset_t *set, uint64_t deadline_ns); /**< sigtimedwait. */

@@ -151,6 +151,39 @@ static int os_eventfd_drain(int fd)
     return preadv2(fd, &into, 1, -1, RWF_NOWAIT) == (ssize_t)sizeof count ? 0 : -1;
 }
 
+/* How long a wake may hang in a peer's trap before it is pulled out. */
+#define RING_GUARD_NS (5 * WEIR_NS_PER_MS)
+
+/*
+ * Writes one, and never hangs in it: between the poll and the write a hostile peer can clear
+ * O_NONBLOCK and fill the counter. A timer that signals this thread again and again ends the write
+ * then (EINTR). Fallback path only: six system calls are little beside waking a core.
+ */
+static ssize_t write_one_guarded(int fd)
+{
+    struct sigevent to_this_thread = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG};
+    to_this_thread._sigev_un._tid = gettid();
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &to_this_thread, &timer) != 0) {
+        return -1;
+    }
+    sigset_t guard;
+    sigset_t before;
+    sigemptyset(&guard);
+    sigaddset(&guard, SIGURG);
+    pthread_sigmask(SIG_UNBLOCK, &guard, &before);
+    const struct timespec period = {0, (long)RING_GUARD_NS};
+    const struct itimerspec again = {.it_interval = period, .it_value = period};
+    timer_settime(timer, 0, &again, NULL);
+    const uint64_t one = 1;
+    const ssize_t written = write(fd, &one, sizeof one);
+    const int error = errno;
+    timer_delete(timer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return written;
+}
+
 static int os_eventfd_ring(int fd)
 {
     /* Writing knows no RWF_NOWAIT for eventfds. A full counter is already readable, so there is
@@ -168,9 +201,8 @@ static int os_eventfd_ring(int fd)
         errno = EBADF;
         return -1;
     }
-    const uint64_t one = 1;
-    const ssize_t written = write(fd, &one, sizeof one);
-    if (written == (ssize_t)sizeof one || (written == -1 && errno == EAGAIN)) {
+    const ssize_t written = write_one_guarded(fd);
+    if (written == (ssize_t)sizeof(uint64_t) || (written == -1 && errno == EAGAIN)) {
         return 0;
     }
     return -1;

@@ -1,7 +1,9 @@
 /* Eventfds that the peer meddles with, or that the kernel only half supports. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "channel/testing/gate_pair_shared.h"
 #include "harness/testing/weir_test.h"
@@ -111,4 +113,36 @@ WEIR_TEST(gate_eventfd, gives_up_an_eventfd_that_cannot_be_drained)
         WEIR_EXPECT_LT(end.sleeper.stats.parks, 100);
         gate_pair_free(pair);
     }
+}
+
+/* Leaves room for an instant again and again, and at the end none for ever. */
+static void trap_writers(void *fd_of_eventfd)
+{
+    const int fd = *(const int *)fd_of_eventfd;
+    for (int round = 0; round < 20000; round++) {
+        (void)weir_os()->eventfd_drain(fd);
+        const uint64_t full = UINT64_MAX - 1;
+        if (write(fd, &full, sizeof full) < 0) {
+            return;
+        }
+    }
+}
+
+WEIR_TEST(gate_eventfd, is_not_blocked_by_a_peer_that_fills_between_the_look_and_the_write)
+{
+    gate_pair *pair = gate_pair_make();
+    WEIR_EXPECT_NOT_NULL(pair);
+    gate_end end; /* Joining installs the wake signal's handler. */
+    WEIR_EXPECT_STATUS(
+        gate_end_join(&end, pair, 0, WEIR_STRATEGY_BIT(WEIR_WAKE_STRATEGY_EVENTFD), 0), WEIR_OK);
+    int fd = pair->eventfd[1];
+    clear_nonblocking(fd);
+    const pid_t peer = weir_test_fork(trap_writers, &fd);
+    /* Each call returns, whatever it says: a hang would end the test by its time-out. */
+    for (int i = 0; i < 20000; i++) {
+        (void)weir_os()->eventfd_ring(fd);
+    }
+    (void)kill(peer, SIGKILL);
+    (void)weir_test_wait(peer, weir_test_deadline(10));
+    gate_pair_free(pair);
 }
