@@ -32,7 +32,7 @@ static weir_status install_handler(void)
  * sleep. The other two have no such comparison: for them the signal stays blocked, hence pending,
  * and the system call itself lets it in.
  */
-static void apply_mask(uint32_t strategy)
+void weir_gate_apply_mask(uint32_t strategy)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -57,7 +57,7 @@ static void choose(weir_sleeper *sleeper, uint32_t strategy)
     if (strategy != sleeper->strategy) {
         sleeper->strategy = strategy;
         weir_store_relaxed_u64(&sleeper->stats.switches, sleeper->stats.switches + 1);
-        apply_mask(strategy);
+        weir_gate_apply_mask(strategy);
     }
 }
 
@@ -88,7 +88,7 @@ weir_status weir_sleeper_init(weir_sleeper *sleeper, uint32_t *parked, const uin
     if (status != WEIR_OK) {
         return status;
     }
-    apply_mask(strategy);
+    weir_gate_apply_mask(strategy);
     return WEIR_OK;
 }
 

@@ -145,6 +145,13 @@ static inline void weir_sleeper_fence(void)
  */
 void weir_sleeper_sleep(weir_sleeper *sleeper, uint64_t deadline_ns);
 
+/**
+ * Blocks or unblocks the wake signal for the calling thread as a sleep by @p strategy needs.
+ * Sleepers do it by themselves when they change; a thread that sleeps on many gates does it before
+ * it looks.
+ */
+void weir_gate_apply_mask(uint32_t strategy);
+
 /** Back to awake: wakers stop making system calls. */
 void weir_sleeper_disarm(weir_sleeper *sleeper);
 

@@ -164,13 +164,18 @@ static bool open_epoll(weir_manager *manager)
     return true;
 }
 
-static void drain_eventfds(weir_manager *manager)
+/* An eventfd that can be polled and not drained would stay readable for ever: then this way of
+ * sleeping is no good. */
+static int drain_eventfds(weir_manager *manager)
 {
     struct epoll_event events[EVENTS_PER_WAIT];
     const int count = weir_os()->epoll_wait(manager->wait_epoll_fd, events, EVENTS_PER_WAIT, 0);
     for (int i = 0; i < count; i++) {
-        (void)weir_os()->eventfd_drain(events[i].data.fd);
+        if (weir_os()->eventfd_drain(events[i].data.fd) != 0 && errno != EAGAIN) {
+            return -1;
+        }
     }
+    return 0;
 }
 
 static int sleep_in_epoll(weir_manager *manager, uint64_t deadline_ns)
@@ -184,10 +189,7 @@ static int sleep_in_epoll(weir_manager *manager, uint64_t deadline_ns)
     sigdelset(&open_mask, WEIR_WAKE_SIGNAL);
     struct pollfd readable = {.fd = manager->wait_epoll_fd, .events = POLLIN};
     const int result = weir_os()->poll_until(&readable, 1, deadline_ns, &open_mask);
-    if (result > 0) {
-        drain_eventfds(manager);
-    }
-    return result;
+    return result > 0 ? drain_eventfds(manager) : result;
 }
 
 static int sleep_in_signal(uint64_t deadline_ns)
@@ -242,6 +244,9 @@ static void park(weir_manager *manager, uint64_t deadline_ns)
 {
     weir_manager_adopt_thread(manager); /* Without own thread, whoever polls may change. */
     uint32_t strategy = choose_strategy(manager);
+    /* A new worker's gate has left the mask as a futex wants it, and another thread may have polled
+     * before. */
+    weir_gate_apply_mask(strategy);
     for_each_live(manager, arm, &strategy);
     weir_store_relaxed_u32(&manager->parked_strategy, strategy);
     weir_store_relaxed_u64(&manager->sleep_until_ns, deadline_ns);
