@@ -81,6 +81,29 @@ void house_await(house *house, const char *kind, size_t count, house_event *last
     }
 }
 
+static bool has_event_saying(house *house, const char *kind, const char *words)
+{
+    bool has_it = false;
+    pthread_mutex_lock(&house->lock);
+    for (size_t i = 0; i < house->event_count && !has_it; i++) {
+        has_it = strcmp(house->events[i].kind, kind) == 0 &&
+                 strstr(house->events[i].text, words) != NULL;
+    }
+    pthread_mutex_unlock(&house->lock);
+    return has_it;
+}
+
+void house_await_text(house *house, const char *kind, const char *words)
+{
+    const uint64_t deadline_ns = weir_test_deadline(HOUSE_PATIENCE_S);
+    while (!has_event_saying(house, kind, words)) {
+        if (weir_os()->clock_ns() > deadline_ns) {
+            weir_test_fail(__FILE__, __LINE__, "no event %s says \"%s\"", kind, words);
+        }
+        step(house);
+    }
+}
+
 /* ---- open and close */
 
 void house_open(house *house, const weir_manager_options *options)

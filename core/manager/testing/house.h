@@ -129,6 +129,9 @@ size_t house_count(house *house, const char *kind);
  * NULL). */
 void house_await(house *house, const char *kind, size_t count, house_event *last);
 
+/** Waits until there is an event of this kind whose text contains @p words. */
+void house_await_text(house *house, const char *kind, const char *words);
+
 /** The worker of a seat; demands that there is one. */
 weir_worker_info house_worker(house *house, uint32_t seat);
 
