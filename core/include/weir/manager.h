@@ -274,8 +274,10 @@ WEIR_API weir_status weir_submit(weir_manager *manager, weir_pool_id id, const w
 WEIR_API weir_status weir_call(weir_manager *manager, weir_pool_id id, const weir_job_spec *spec,
                                weir_result *result) WEIR_MUST_CHECK;
 
-/** Ends a job as cancelled; its done is called on this thread. Returns WEIR_OK, or WEIR_NOT_FOUND
- * when it has ended. */
+/**
+ * Ends a job as cancelled; its done is called on this thread. Returns WEIR_OK, or WEIR_NOT_FOUND
+ * when it has ended or is being sent (again) at this very moment: then it ends in another way.
+ */
 WEIR_API weir_status weir_cancel(weir_manager *manager, uint64_t job_id) WEIR_MUST_CHECK;
 
 /**
