@@ -260,8 +260,9 @@ WEIR_API weir_status weir_manager_await_ready(weir_manager *manager, weir_pool_i
  * Submits @p count jobs at once; cheaper per job than one by one. When it returns WEIR_OK every job
  * was accepted and its done function is called exactly once: for jobs that end at once (rejected,
  * oversize, unsupported, incompatible) by the calling thread before this function returns, for all
- * others by the manager's. @p job_ids may be NULL. Returns WEIR_OK, WEIR_INVALID (a spec without
- * done or fill; nothing was accepted), WEIR_CLOSED (draining).
+ * others by the manager's; a deferred job that a newer one drops ends on the newer one's thread. @p
+ * job_ids may be NULL. Returns WEIR_OK, WEIR_INVALID (a spec without done or fill; nothing was
+ * accepted), WEIR_CLOSED (draining).
  */
 WEIR_API weir_status weir_submit(weir_manager *manager, weir_pool_id id, const weir_job_spec *specs,
                                  size_t count, uint64_t *job_ids) WEIR_MUST_CHECK;
