@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "layout/generated/weir_layout.h"
+
 enum { CHUNK_BYTES = 16 * 1024 };
 
 struct weir_layout_chunk {

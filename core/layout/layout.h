@@ -146,8 +146,4 @@ bool weir_layout_is_reserved(const weir_layout_field *field);
 /** Zeroed memory that ends with the layout; NULL when there is none. */
 void *weir_layout_take(weir_layout *layout, size_t bytes);
 
-/** The compiled-in canonical text (defined by the generated weir_layout_data.c). */
-extern const char weir_layout_canonical_text[];
-extern const size_t weir_layout_canonical_bytes;
-
 #endif
