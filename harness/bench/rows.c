@@ -1,6 +1,7 @@
 #include "harness/bench/rows.h"
 
 #include "harness/bench/channel.h"
+#include "harness/bench/idle_hold.h"
 #include "harness/bench/job_bench.h"
 #include "harness/bench/references.h"
 
@@ -126,13 +127,17 @@ static void add_parked_trips(weir_bench_rows *rows)
                                    .against = "bare futex ping-pong",
                                    .limit = 1.15,
                                    .subject = subject,
-                                   .reference = add_part(rows, futexes, weir_pair_probe)});
+                                   .reference = add_part(rows, futexes, weir_pair_probe),
+                                   .begin = weir_bench_idle_hold,
+                                   .end = weir_bench_idle_let_go});
     add_row(rows, (weir_bench_row){.name = "parked-socket",
                                    .measure = "round trip, both parked",
                                    .against = "SOCK_SEQPACKET, 64 bytes",
                                    .limit = 0.9,
                                    .subject = subject,
-                                   .reference = add_part(rows, sockets, weir_pair_probe)});
+                                   .reference = add_part(rows, sockets, weir_pair_probe),
+                                   .begin = weir_bench_idle_hold,
+                                   .end = weir_bench_idle_let_go});
 }
 
 static void add_jobs(weir_bench_rows *rows, weir_probe ck_ring)
