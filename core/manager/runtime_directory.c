@@ -248,4 +248,6 @@ void weir_runtime_directory_close(const char *path, int lock_fd)
     }
     remove_tree(path);
     (void)weir_os()->close(lock_fd);
+    /* Listing a directory takes a descriptor; with none left, this one was the last. */
+    remove_tree(path);
 }

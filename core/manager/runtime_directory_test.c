@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,26 @@ WEIR_TEST(runtime_directory, is_private_and_gone_afterwards)
     snprintf(socket, sizeof socket, "%s/manager.sock", place.path);
     close(open(socket, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
     weir_runtime_directory_close(place.path, place.lock_fd);
+    WEIR_EXPECT_FALSE(exists(place.path));
+    WEIR_EXPECT_EQ(rmdir(place.base), 0);
+}
+
+WEIR_TEST(runtime_directory, is_gone_afterwards_even_when_no_descriptor_is_left)
+{
+    place place;
+    struct rlimit limit;
+    make_base(&place);
+    WEIR_EXPECT_STATUS(open_in(&place, place.base), WEIR_OK);
+    /* The lock took the lowest number that was free, so that below it there is none. */
+    WEIR_EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = (rlim_t)place.lock_fd + 1;
+    WEIR_EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    const int none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    weir_runtime_directory_close(place.path, place.lock_fd);
+    limit.rlim_cur = before;
+    WEIR_EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    WEIR_EXPECT_EQ(none, -1);
     WEIR_EXPECT_FALSE(exists(place.path));
     WEIR_EXPECT_EQ(rmdir(place.base), 0);
 }
