@@ -54,7 +54,9 @@ weir_status weir_object_create(weir_object *object, uint32_t backing, const char
         return weir_error_system(error, errno,
                                  is_shm ? "cannot make a shared memory object (shm_open)"
                                         : "cannot make a memory object (memfd_create)",
-                                 "check the limit on open files (ulimit -n)");
+                                 is_shm ? "check that /dev/shm is mounted and writable, and the "
+                                          "limit on open files (ulimit -n)"
+                                        : "check the limit on open files (ulimit -n)");
     }
     object->bytes = bytes;
     if (is_shm) {
