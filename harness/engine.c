@@ -288,8 +288,14 @@ weir_status weir_engine_run(const weir_run_plan *plan, weir_progress *progress,
     if (status == WEIR_OK) {
         weir_runtime_directory(run->directory, sizeof run->directory);
         weir_resources_read(&run->before, run->directory);
-        status = drive(run);
-        take_down(run);
+        if (run->before.is_blind) {
+            weir_error_set(error, "cannot list what this process holds, so nothing could be said "
+                                  "of leftovers; mount /proc, or raise the limit on open files");
+            status = WEIR_SYSTEM;
+        } else {
+            status = drive(run);
+            take_down(run);
+        }
         if (status == WEIR_OK) {
             judge(run);
         }

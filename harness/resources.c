@@ -30,6 +30,7 @@ static void read_descriptors(weir_resources *resources)
 {
     DIR *directory = opendir("/proc/self/fd");
     if (directory == NULL) {
+        resources->is_blind = true;
         return;
     }
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
@@ -50,6 +51,7 @@ static void read_mappings(weir_resources *resources)
     char line[512];
     FILE *maps = fopen("/proc/self/maps", "re");
     if (maps == NULL) {
+        resources->is_blind = true;
         return;
     }
     while (fgets(line, sizeof line, maps) != NULL) {
@@ -136,6 +138,7 @@ void weir_resources_read(weir_resources *resources, const char *directory)
 {
     resources->count = 0;
     resources->overflow = false;
+    resources->is_blind = false;
     read_descriptors(resources);
     read_mappings(resources);
     read_children(resources);
@@ -151,6 +154,9 @@ void weir_resources_compare(const weir_resources *before, const weir_resources *
     static const char *const what[WEIR_RESOURCE_KINDS] = {"descriptor", "mapping", "process",
                                                           "file"};
     *left = (weir_resources_left){0};
+    if (after->is_blind) {
+        weir_ledger_complain(ledger, "what was left behind is unknown: /proc/self cannot be read");
+    }
     if (after->overflow) {
         weir_ledger_complain(ledger, "the process holds more than %d resources after the run",
                              WEIR_RESOURCES_MAX);

@@ -36,6 +36,7 @@ typedef struct weir_resource {
 typedef struct weir_resources {
     size_t count;
     bool overflow; /**< more than fit: the comparison would lie */
+    bool is_blind; /**< /proc could not be read: the comparison would say nothing */
     weir_resource item[WEIR_RESOURCES_MAX];
 } weir_resources;
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,6 +101,22 @@ WEIR_TEST(resources, files_count_when_they_carry_this_process_id)
     WEIR_EXPECT_EQ(violations.found, 1);
     WEIR_EXPECT_EQ(left.count[WEIR_RESOURCE_FILE], 1);
     WEIR_EXPECT_STR_HAS(violations.text[0], mine);
+}
+
+WEIR_TEST(resources, what_cannot_be_listed_is_a_complaint)
+{
+    struct rlimit limit;
+    weir_resources_read(&before, NULL);
+    WEIR_EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const rlim_t usual = limit.rlim_cur;
+    limit.rlim_cur = 0;
+    WEIR_EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    weir_resources_read(&after, NULL);
+    limit.rlim_cur = usual;
+    WEIR_EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    compare();
+    WEIR_EXPECT_EQ(violations.found, 1);
+    WEIR_EXPECT_STR_HAS(violations.text[0], "what was left behind is unknown");
 }
 
 WEIR_TEST(resources, too_many_to_compare_is_a_complaint)
