@@ -126,7 +126,7 @@ void weir_progress_show(weir_progress *progress, const weir_progress_numbers *nu
 /* What a person wants to read of; the rest is the ordinary course of things. */
 static bool is_worth_telling(const weir_progress *progress, const weir_event *event)
 {
-    static const char *const ordinary[] = {"spawned", "draining", "stopped", "reloaded"};
+    static const char *const ordinary[] = {"spawned", "reloaded"};
     if (progress->is_traced) {
         return true;
     }
