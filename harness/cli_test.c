@@ -352,6 +352,17 @@ WEIR_TEST(cli, sigint_ends_a_run_with_a_partial_report)
     expect_nothing_left(&at);
 }
 
+WEIR_TEST(cli, a_hangup_ends_a_run_as_cleanly)
+{
+    const place at = make_place();
+    const pid_t pid = start(&at, "run --workload @W --for 1h");
+    await_output(&at, "in flight");
+    kill(pid, SIGHUP);
+    expect_code(finish(&at, pid), WEIR_EXIT_INTERRUPTED);
+    WEIR_EXPECT_STR_HAS(output, "INTERRUPTED: stopped early; every promise held until then");
+    expect_nothing_left(&at);
+}
+
 WEIR_TEST(cli, a_second_sigint_gives_up_what_is_under_way)
 {
     const place at = make_place();
@@ -432,6 +443,19 @@ WEIR_TEST(cli, a_worker_killed_in_the_middle_is_replaced_and_no_job_is_lost)
     WEIR_EXPECT_EQ(at_path(root, "jobs", "submitted", NULL),
                    at_path(root, "jobs", "outcomes", "ok"));
     json_decref(root);
+    expect_nothing_left(&at);
+}
+
+WEIR_TEST(cli, a_worker_that_is_asked_to_end_is_told_of_and_replaced)
+{
+    const place at = make_place();
+    const pid_t pid = start(&at, "run --workload @W --for 4s");
+    await_output(&at, "in flight");
+    kill(first_worker(pid), SIGTERM);
+    expect_code(finish(&at, pid), WEIR_EXIT_HELD);
+    WEIR_EXPECT_STR_HAS(output, " draining: the worker asked to be drained");
+    WEIR_EXPECT_STR_HAS(output, " stopped: pid ");
+    WEIR_EXPECT_STR_HAS(output, " ready: pid ");
     expect_nothing_left(&at);
 }
 

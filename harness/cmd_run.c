@@ -32,19 +32,22 @@ static int fail(int code, const char *sentence)
     return code;
 }
 
-static int report(const weir_run_settings *settings, const weir_run_plan *plan,
-                  const weir_run_facts *facts, FILE *json, const char *command)
+static int report(const weir_run_plan *plan, const weir_run_facts *facts, weir_json_file *json,
+                  const char *command)
 {
     weir_summary_print(stdout, plan, facts);
-    if (json != NULL && weir_summary_json(json, plan, facts, command) != WEIR_OK) {
-        fprintf(stderr, "weir run: --json: %s could not be written; is the disk full?\n",
-                settings->json);
-        return WEIR_EXIT_ENVIRONMENT;
+    if (json->file != NULL) {
+        weir_settings_begin_json(json);
+        if (weir_summary_json(json->file, plan, facts, command) != WEIR_OK) {
+            fprintf(stderr, "weir run: --json: %s could not be written; is the disk full?\n",
+                    json->path);
+            return WEIR_EXIT_ENVIRONMENT;
+        }
     }
     return weir_settings_exit_code(WEIR_OK, facts);
 }
 
-static int run(const weir_run_settings *settings, const weir_run_plan *plan, FILE *json)
+static int run(const weir_run_settings *settings, const weir_run_plan *plan, weir_json_file *json)
 {
     char command[WEIR_COMMAND_MAX];
     weir_error error = {{0}};
@@ -58,7 +61,7 @@ static int run(const weir_run_settings *settings, const weir_run_plan *plan, FIL
         printf("seed %" PRIu64 "; to repeat: %s\n", settings->seed, command);
         fflush(stdout);
         const weir_status status = weir_engine_run(plan, progress, facts, &error);
-        code = status == WEIR_OK ? report(settings, plan, facts, json, command)
+        code = status == WEIR_OK ? report(plan, facts, json, command)
                                  : weir_settings_exit_code(status, facts);
         if (status == WEIR_INTERRUPTED) {
             fail(code, "interrupted before the first job");
@@ -83,7 +86,7 @@ int weir_cmd_run(int argc, char **argv)
     bool wants_help = false;
     weir_error error = {{0}};
     static weir_run_plan plan;
-    FILE *json = NULL;
+    weir_json_file json = {0};
     size_t count = weir_settings_options(&settings, options);
     options[count++] = (weir_option){"jobs",
                                      WEIR_OPTION_COUNT,
@@ -127,9 +130,7 @@ int weir_cmd_run(int argc, char **argv)
         return fail(WEIR_EXIT_USAGE, error.text);
     }
     weir_stop_block();
-    const int code = run(&settings, &plan, json);
-    if (json != NULL) {
-        fclose(json);
-    }
+    const int code = run(&settings, &plan, &json);
+    weir_settings_close_json(&json);
     return code;
 }

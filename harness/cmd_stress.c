@@ -206,7 +206,7 @@ static weir_status write_json(FILE *file, const stress *all, int code)
     return written == 0 && fflush(file) == 0 ? WEIR_OK : WEIR_SYSTEM;
 }
 
-static int run(stress *all, FILE *json)
+static int run(stress *all, weir_json_file *json)
 {
     char text[WEIR_UNITS_TEXT_MAX];
     weir_run_facts *facts = calloc(1, sizeof *facts);
@@ -227,10 +227,13 @@ static int run(stress *all, FILE *json)
                                            : "STOPPED",
            all->rounds_done, all->rounds_broken, weir_units_count(all->jobs, text), all->restarts,
            all->settings.seed);
-    if (json != NULL && write_json(json, all, code) != WEIR_OK) {
-        fprintf(stderr, "weir stress: --json: %s could not be written; is the disk full?\n",
-                all->settings.json);
-        code = WEIR_EXIT_ENVIRONMENT;
+    if (json->file != NULL) {
+        weir_settings_begin_json(json);
+        if (write_json(json->file, all, code) != WEIR_OK) {
+            fprintf(stderr, "weir stress: --json: %s could not be written; is the disk full?\n",
+                    json->path);
+            code = WEIR_EXIT_ENVIRONMENT;
+        }
     }
     json_decref(all->broken);
     free(facts);
@@ -243,7 +246,7 @@ int weir_cmd_stress(int argc, char **argv)
     weir_option options[OPTIONS_MAX];
     bool wants_help = false;
     weir_error error = {{0}};
-    FILE *json = NULL;
+    weir_json_file json = {0};
     const uint64_t day_ns = 86400000 * MS_NS;
     size_t count = weir_settings_options(&all.settings, options);
     options[count++] = (weir_option){"for",         WEIR_OPTION_DURATION,
@@ -290,9 +293,7 @@ int weir_cmd_stress(int argc, char **argv)
         return WEIR_EXIT_USAGE;
     }
     weir_stop_block();
-    const int code = run(&all, json);
-    if (json != NULL) {
-        fclose(json);
-    }
+    const int code = run(&all, &json);
+    weir_settings_close_json(&json);
     return code;
 }

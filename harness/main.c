@@ -1,6 +1,9 @@
 /* The `weir` command: finds the subcommand and leaves the rest to it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/commands.h"
 #include "harness/options.h"
@@ -53,7 +56,7 @@ static int complain(const char *word)
     return WEIR_EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     static char help_option[] = "--help";
     if (argc < 2) {
@@ -66,7 +69,8 @@ int main(int argc, char **argv)
         return WEIR_EXIT_HELD;
     }
     const int is_help = strcmp(word, "help") == 0;
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || (is_help && argc == 2)) {
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+        (is_help && (argc == 2 || argv[2][0] == '-'))) {
         print_help(stdout);
         return WEIR_EXIT_HELD;
     }
@@ -81,4 +85,28 @@ int main(int argc, char **argv)
         }
     }
     return complain(word);
+}
+
+/* A standard stream that is closed would be the number of the first file opened, and what is said
+ * would go there. What stands in for it here refuses to be written, so that it is noticed. */
+static void fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) == -1) {
+            return;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    fill_standard_streams();
+    const int code = run_command(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == WEIR_EXIT_HELD) {
+        fprintf(stderr,
+                "weir: the output could not be written (%s); is it closed, or the disk full?\n",
+                strerror(errno));
+        return WEIR_EXIT_ENVIRONMENT;
+    }
+    return code;
 }

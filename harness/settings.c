@@ -1,6 +1,7 @@
 #include "harness/settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -184,19 +185,44 @@ void weir_settings_command(const weir_run_settings *settings, char command[WEIR_
     append_duration(command, "start-timeout", settings->start_timeout_ns);
 }
 
-weir_status weir_settings_open_json(const char *path, FILE **file, weir_error *error)
+weir_status weir_settings_open_json(const char *path, weir_json_file *json, weir_error *error)
 {
-    *file = NULL;
+    *json = (weir_json_file){.path = path};
     if (path == NULL) {
         return WEIR_OK;
     }
-    *file = fopen(path, "we");
-    if (*file == NULL) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    json->is_new = fd != -1;
+    if (fd == -1 && errno == EEXIST) {
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    }
+    json->file = fd != -1 ? fdopen(fd, "w") : NULL;
+    if (json->file == NULL) {
         char doing[320];
         snprintf(doing, sizeof doing, "--json: cannot write %.256s", path);
         return weir_error_system(error, errno, doing, "name a file that can be written");
     }
     return WEIR_OK;
+}
+
+void weir_settings_begin_json(weir_json_file *json)
+{
+    json->is_written = true;
+    /* Fails on what has no length, such as a pipe, where there is nothing to empty. */
+    const int failed = ftruncate(fileno(json->file), 0);
+    (void)failed;
+}
+
+void weir_settings_close_json(weir_json_file *json)
+{
+    if (json->file == NULL) {
+        return;
+    }
+    if (json->is_new && !json->is_written) {
+        unlink(json->path);
+    }
+    fclose(json->file);
+    json->file = NULL;
 }
 
 int weir_settings_exit_code(weir_status status, const weir_run_facts *facts)

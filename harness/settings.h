@@ -59,10 +59,24 @@ weir_status weir_settings_plan(const weir_run_settings *settings, weir_run_plan 
 /** Writes the `weir run` command that repeats a run with these settings. */
 void weir_settings_command(const weir_run_settings *settings, char command[WEIR_COMMAND_MAX]);
 
-/** Opens the file for --json before the run, so that a wrong path is known early. Returns WEIR_OK
- * (with NULL when none was asked for) or WEIR_SYSTEM. */
-weir_status weir_settings_open_json(const char *path, FILE **file,
+/** The file of --json while a run goes on. */
+typedef struct weir_json_file {
+    FILE *file; /**< NULL when none was asked for */
+    const char *path;
+    bool is_new;     /**< it was not there before */
+    bool is_written; /**< a report has begun */
+} weir_json_file;
+
+/** Opens the file for --json before the run, so that a wrong path is known early; what it holds
+ * stays until there is a report. Returns WEIR_OK (also when none was asked for) or WEIR_SYSTEM. */
+weir_status weir_settings_open_json(const char *path, weir_json_file *json,
                                     weir_error *error) WEIR_MUST_CHECK;
+
+/** Empties the file for the report that comes now. */
+void weir_settings_begin_json(weir_json_file *json);
+
+/** Closes it, if it is open. One that was made for a report that never came is removed. */
+void weir_settings_close_json(weir_json_file *json);
 
 /** The exit code for a run that ended with this status and, if WEIR_OK, these facts. */
 int weir_settings_exit_code(weir_status status, const weir_run_facts *facts);

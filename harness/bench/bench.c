@@ -10,6 +10,7 @@
 #include "harness/bench/rows.h"
 #include "harness/bench/shown.h"
 #include "harness/options.h"
+#include "harness/settings.h"
 #include "harness/stop.h"
 
 #define ROUNDS_DEFAULT 101
@@ -292,6 +293,11 @@ int weir_cmd_bench(int argc, char **argv)
         list_rows();
         return WEIR_EXIT_HELD;
     }
+    weir_json_file json; /* A wrong path is known before the measuring, not after it. */
+    if (weir_settings_open_json(options.json, &json, &error) != WEIR_OK) {
+        return complain(WEIR_EXIT_USAGE, &error);
+    }
+    weir_settings_close_json(&json);
     weir_stop_block();
     if (weir_allocations_is_inner()) {
         const weir_status status = weir_allocations_count(options.worker, &error);

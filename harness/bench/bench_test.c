@@ -120,8 +120,13 @@ WEIR_TEST(bench, json_holds_the_row_with_its_limit_and_whether_it_held)
 WEIR_TEST(bench, a_report_that_cannot_be_written_exits_3)
 {
     need_two_cores();
+    WEIR_EXPECT_EQ(BENCH("--only", "ring-batch", "--rounds", "1", "--json", "/dev/full"), 3);
+}
+
+WEIR_TEST(bench, a_wrong_report_path_is_told_before_measuring)
+{
     WEIR_EXPECT_EQ(
-        BENCH("--only", "ring-batch", "--rounds", "1", "--json", "/nonexistent/report.json"), 3);
+        BENCH("--only", "ring-batch", "--rounds", "1", "--json", "/nonexistent/report.json"), 2);
 }
 
 WEIR_TEST(bench, wrong_usage_exits_2)
