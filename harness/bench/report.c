@@ -72,6 +72,9 @@ void weir_bench_report_line(FILE *out, const weir_bench_line *line)
     if (result->disturbed > 0) {
         (void)fprintf(out, "; %u of %u rounds disturbed", result->disturbed, result->rounds);
     }
+    if (result->sharing > 0) {
+        (void)fprintf(out, "; %u of %u rounds on one core", result->sharing, result->rounds);
+    }
     (void)fputc('\n', out);
     (void)fflush(out);
 }
@@ -96,6 +99,10 @@ void weir_bench_report_end(FILE *out, const weir_bench_report *report)
                       "Something else ran on these cores: %u rounds count although a process "
                       "was switched out in them.\n",
                       disturbed);
+    }
+    if (report->is_one_core) {
+        (void)fprintf(out, "The host ran both processors as threads of one core for much of a row; "
+                           "the limits are meant for two cores, so a miss says nothing.\n");
     }
     if (report->was_interrupted) {
         (void)fprintf(out, "Interrupted: what is above was measured until then.\n");
@@ -141,10 +148,10 @@ static json_t *report_json(const weir_bench_report *report)
         (void)json_array_append_new(shown, json_pack("{s:s, s:s, s:f}", "name", number->name,
                                                      "text", number->text, "value", number->value));
     }
-    return json_pack("{s:s, s:[i,i], s:b, s:b, s:o, s:o}", "command", "bench", "cores",
+    return json_pack("{s:s, s:[i,i], s:b, s:b, s:b, s:o, s:o}", "command", "bench", "cores",
                      report->cores.lead, report->cores.peer, "interrupted",
-                     (int)report->was_interrupted, "held", (int)weir_bench_report_holds(report),
-                     "rows", rows, "shown", shown);
+                     (int)report->was_interrupted, "one_core", (int)report->is_one_core, "held",
+                     (int)weir_bench_report_holds(report), "rows", rows, "shown", shown);
 }
 
 weir_status weir_bench_report_json(const weir_bench_report *report, const char *path,

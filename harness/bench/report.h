@@ -34,6 +34,7 @@ typedef struct weir_bench_report {
     size_t shown_count;
     weir_pair_cores cores;
     bool was_interrupted;
+    bool is_one_core; /**< Both processors were threads of one core in much of a row. */
 } weir_bench_report;
 
 /** True when the number is within its limit or has none. */

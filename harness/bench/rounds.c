@@ -66,6 +66,17 @@ static weir_status measure_round(const weir_rounds_plan *plan, bool reference_fi
     return status == WEIR_OK ? measure(&plan->allowance, &samples->allowance, error) : status;
 }
 
+/* A hypervisor moves virtual processors about: a line that comes back this fast has not left its
+ * core. */
+static weir_status look_at_placing(const weir_rounds_plan *plan, bool *is_sharing,
+                                   weir_error *error)
+{
+    weir_sample sample = {0};
+    const weir_status status = measure(&plan->placing, &sample, error);
+    *is_sharing = plan->placing.measure != NULL && sample.ns < plan->placing_least_ns;
+    return status;
+}
+
 static bool was_disturbed(const round_samples *samples)
 {
     return samples->subject.switches + samples->reference.switches + samples->allowance.switches >
@@ -86,16 +97,21 @@ static weir_status collect(const weir_rounds_plan *plan, weir_rounds_result *res
         if (plan->is_stopped != NULL && plan->is_stopped()) {
             return WEIR_INTERRUPTED;
         }
-        const weir_status status = measure_round(plan, result->rounds % 2 != 0, &samples, error);
+        bool is_sharing = false;
+        weir_status status = measure_round(plan, result->rounds % 2 != 0, &samples, error);
+        if (status == WEIR_OK) {
+            status = look_at_placing(plan, &is_sharing, error);
+        }
         if (status != WEIR_OK) {
             return status;
         }
-        if (was_disturbed(&samples)) {
+        if (is_sharing || was_disturbed(&samples)) {
             if (result->repeats < plan->repeats_max) {
                 result->repeats++;
                 continue;
             }
-            result->disturbed++;
+            result->disturbed += was_disturbed(&samples);
+            result->sharing += is_sharing;
         }
         const unsigned i = result->rounds++;
         all->subject[i] = samples.subject.ns;

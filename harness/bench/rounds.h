@@ -53,6 +53,8 @@ typedef struct weir_rounds_plan {
     unsigned warm_ups;        /**< Rounds measured before and thrown away. */
     unsigned repeats_max;     /**< Over all rounds. */
     bool (*is_stopped)(void); /**< Asked before each round; may be NULL. */
+    weir_probe placing; /**< Without measure: none. Faster than placing_least_ns: see sharing. */
+    double placing_least_ns;
 } weir_rounds_plan;
 
 typedef struct weir_quartiles {
@@ -65,6 +67,7 @@ typedef struct weir_rounds_result {
     unsigned rounds;    /**< That count. */
     unsigned repeats;   /**< Measured again. */
     unsigned disturbed; /**< That count although a process was switched out. */
+    unsigned sharing;   /**< That count although both processors were threads of one core then. */
     weir_quartiles subject_ns;
     weir_quartiles reference_ns;
     weir_quartiles allowance_ns;

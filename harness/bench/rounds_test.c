@@ -196,3 +196,24 @@ WEIR_TEST(rounds, refuses_a_number_of_rounds_that_makes_no_sense)
     WEIR_EXPECT_STATUS(weir_rounds_run(&plan, &result, &error), WEIR_INVALID);
     WEIR_EXPECT_STR_HAS(error.text, "take 1 to");
 }
+
+WEIR_TEST(rounds, repeats_a_round_on_one_core_and_counts_those_it_has_to_take)
+{
+    /* Two repeats are allowed: the third round on one core counts, and says so. */
+    const weir_sample ours[] = {{90, 0}, {91, 0}, {8, 0}, {6, 0}};
+    const weir_sample theirs[] = {{1, 0}, {1, 0}, {2, 0}, {2, 0}};
+    const weir_sample places[] = {{23, 0}, {24, 0}, {25, 0}, {250, 0}};
+    script subject = {.samples = ours, .count = 4};
+    script reference = {.samples = theirs, .count = 4};
+    script placing = {.samples = places, .count = 4};
+    weir_rounds_plan plan = plan_of(&subject, &reference, 2);
+    plan.placing = (weir_probe){play, &placing};
+    plan.placing_least_ns = 45;
+    weir_rounds_result result;
+    WEIR_EXPECT_STATUS(weir_rounds_run(&plan, &result, NULL), WEIR_OK);
+    WEIR_EXPECT_EQ(result.rounds, 2);
+    WEIR_EXPECT_EQ(result.repeats, 2);
+    WEIR_EXPECT_EQ(result.sharing, 1);
+    WEIR_EXPECT_EQ(result.disturbed, 0);
+    WEIR_EXPECT_EQ(result.ratio.median, 3.5);
+}

@@ -6,10 +6,11 @@
 #include "harness/bench/references.h"
 
 /* Operations per run: a run takes between 1 and 10 ms. */
-#define STREAM_COUNT UINT64_C(20480)
-#define TRIP_COUNT   UINT64_C(4000)
-#define PARKED_COUNT UINT64_C(50)
-#define BUFFER_COUNT UINT64_C(8)
+#define STREAM_COUNT  UINT64_C(20480)
+#define TRIP_COUNT    UINT64_C(4000)
+#define PLACING_COUNT UINT64_C(300)
+#define PARKED_COUNT  UINT64_C(50)
+#define BUFFER_COUNT  UINT64_C(8)
 
 /* Each row has a channel of its own, so that every part goes on where it stopped. */
 typedef struct states {
@@ -97,6 +98,10 @@ static void add_spinning_trips(weir_bench_rows *rows)
     const weir_pair_part checked = {"trip-crc", weir_bench_checked_trip_lead,
                                     weir_bench_checked_trip_peer, &all.checked_trip, TRIP_COUNT};
     const weir_probe ping_pong = add_part(rows, bare, weir_pair_probe);
+    weir_pair_part shorter = bare;
+    shorter.name = "placing";
+    shorter.count = PLACING_COUNT;
+    rows->placing = add_part(rows, shorter, weir_pair_probe);
     add_row(rows, (weir_bench_row){.name = "trip",
                                    .measure = "round trip, spinning, no header CRC",
                                    .against = "cache-line ping-pong",

@@ -48,6 +48,7 @@ typedef struct weir_bench_line {
 typedef struct weir_bench_rows {
     weir_bench_row rows[WEIR_BENCH_ROWS_MAX];
     size_t count;
+    weir_probe placing; /**< A short bare ping-pong: tells two cores from two threads of one. */
     weir_pair pair;
     weir_pair_part parts[WEIR_BENCH_PARTS_MAX];
     weir_pair_probe_context contexts[WEIR_BENCH_PARTS_MAX];
