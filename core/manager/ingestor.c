@@ -110,7 +110,7 @@ static size_t match_batch(weir_incarnation *incarnation, arrival *arrivals, size
 /* ---- verify */
 
 /* A worker without a slot has nowhere to write its reason. */
-static const char no_slot_text[] = "no reply slot became free before the deadline; release held "
+static const char no_slot_text[] = "no reply slot became free; release held "
                                    "replies sooner or give the response pool more slots";
 
 static weir_outcome_code outcome_of(uint16_t reply_status)
@@ -174,6 +174,18 @@ static weir_outcome_code receive_elsewhere(weir_manager *manager, arrival *arriv
     return WEIR_OUTCOME_OK;
 }
 
+/* With a deadline the worker has waited for a slot until then; without one it gave up and the
+ * caller is told why. */
+static void explain_no_slot(arrival *arrival)
+{
+    if (arrival->entry->deadline_ns != WEIR_NEVER) {
+        arrival->outcome = WEIR_OUTCOME_TIMEOUT;
+        return;
+    }
+    arrival->payload = no_slot_text;
+    arrival->payload_bytes = sizeof no_slot_text - 1;
+}
+
 static void verify(weir_incarnation *incarnation, arrival *arrival)
 {
     const struct weir_envelope *envelope = &arrival->envelope;
@@ -184,8 +196,7 @@ static void verify(weir_incarnation *incarnation, arrival *arrival)
     arrival->outcome = outcome_of(envelope->status);
     if (envelope->payload_bytes == 0) {
         if (envelope->status == WEIR_REPLY_STATUS_NO_SLOT) {
-            arrival->payload = no_slot_text;
-            arrival->payload_bytes = sizeof no_slot_text - 1;
+            explain_no_slot(arrival);
         }
         return;
     }
