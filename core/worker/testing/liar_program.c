@@ -363,6 +363,11 @@ static void forge(liar *liar)
 static void make_noise(liar *liar)
 {
     weir_arena *arena = &liar->terms.arena;
+    /* READY is checked against the header; a worker that spoils it at once is never let in. */
+    while (weir_load_acquire_u32(&arena->request_ring[0].sequence) == 0) {
+        beat(liar);
+        weir_os()->sleep_until(weir_deadline_in(WEIR_NS_PER_MS));
+    }
     for (;;) {
         beat(liar);
         switch (next_random(liar) % 8) {
