@@ -278,6 +278,7 @@ static weir_status read_file(const char *path, char **text, size_t *bytes, weir_
     close(fd);
     if (got < 0) {
         free(*text);
+        *text = NULL;
         return weir_error_system(error, reason, doing, "give the path of a readable file");
     }
     return WEIR_OK;
@@ -303,10 +304,10 @@ weir_status weir_workload_load(const char *name_or_path, weir_workload *workload
     char *text = NULL;
     size_t bytes = 0;
     weir_status status = read_file(name_or_path, &text, &bytes, error);
-    if (status == WEIR_OK) {
+    if (status == WEIR_OK && text != NULL) {
         status = weir_workload_parse(text, bytes, name_or_path, workload, error);
-        free(text);
     }
+    free(text);
     return status;
 }
 

@@ -74,7 +74,7 @@ static void *send_mix(void *context)
         atomic_fetch_add(&sender->house->submitted, part);
         WEIR_EXPECT_STATUS(weir_submit(sender->house->manager, sender->pool, specs, part, ids),
                            WEIR_OK);
-        if (sender->may_cancel && house_random(&sender->random) % 4 == 0) {
+        if (part > 0 && sender->may_cancel && house_random(&sender->random) % 4 == 0) {
             (void)!weir_cancel(sender->house->manager, ids[house_random(&sender->random) % part]);
         }
         i += part;
