@@ -49,37 +49,39 @@ __attribute__((constructor)) static void open_file(void)
     }
 }
 
-EXPORTED void *malloc(size_t bytes)
+/* The parameters bear the names of the C library's own declarations. */
+
+EXPORTED void *malloc(size_t __size)
 {
     count();
-    return __libc_malloc(bytes);
+    return __libc_malloc(__size);
 }
 
-EXPORTED void *calloc(size_t number, size_t bytes)
+EXPORTED void *calloc(size_t __nmemb, size_t __size)
 {
     count();
-    return __libc_calloc(number, bytes);
+    return __libc_calloc(__nmemb, __size);
 }
 
-EXPORTED void *realloc(void *memory, size_t bytes)
+EXPORTED void *realloc(void *__ptr, size_t __size)
 {
     count();
-    return __libc_realloc(memory, bytes);
+    return __libc_realloc(__ptr, __size);
 }
 
-EXPORTED void *aligned_alloc(size_t alignment, size_t bytes)
+EXPORTED void *aligned_alloc(size_t __alignment, size_t __size)
 {
     count();
-    return __libc_memalign(alignment, bytes);
+    return __libc_memalign(__alignment, __size);
 }
 
-EXPORTED int posix_memalign(void **memory, size_t alignment, size_t bytes)
+EXPORTED int posix_memalign(void **__memptr, size_t __alignment, size_t __size)
 {
     count();
-    void *taken = __libc_memalign(alignment, bytes);
+    void *taken = __libc_memalign(__alignment, __size);
     if (taken == NULL) {
         return ENOMEM;
     }
-    *memory = taken;
+    *__memptr = taken;
     return 0;
 }
