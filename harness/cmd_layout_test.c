@@ -12,7 +12,7 @@
 #include "harness/testing/weir_test.h"
 #include "memory/arena_plan.h"
 
-#define LAYOUT WEIR_SOURCE_DIR "/core/layout/07-layout.toml"
+static char layout_path[] = WEIR_SOURCE_DIR "/core/layout/07-layout.toml";
 
 typedef struct spoken {
     int code;
@@ -56,7 +56,7 @@ static spoken heard;
 
 WEIR_TEST(cmd_layout, accepts_the_committed_layout)
 {
-    SAY("check", LAYOUT);
+    SAY("check", layout_path);
     WEIR_EXPECT_EQ(heard.code, 0);
     WEIR_EXPECT_STR_HAS(heard.out, "layout weir 1.");
     WEIR_EXPECT_STR_HAS(heard.out, "is sound");
@@ -65,7 +65,7 @@ WEIR_TEST(cmd_layout, accepts_the_committed_layout)
 
 WEIR_TEST(cmd_layout, file_and_built_in_layout_have_one_digest)
 {
-    SAY("digest", LAYOUT);
+    SAY("digest", layout_path);
     WEIR_EXPECT_EQ(heard.code, 0);
     WEIR_EXPECT_EQ(strlen(heard.out), (size_t)65);
     char digest[66];
@@ -148,15 +148,15 @@ WEIR_TEST(cmd_layout, diff_says_compatible_with_0_and_breaking_with_1)
     strcat(grown, addition);
     write_temporary(path, grown);
     free(grown);
-    SAY("diff", LAYOUT, path);
+    SAY("diff", layout_path, path);
     WEIR_EXPECT_EQ(heard.code, 0);
     WEIR_EXPECT_STR_HAS(heard.out, "compatible: constant ZZ was added\n");
     WEIR_EXPECT_STR_HAS(heard.out, "raise minor");
-    SAY("diff", path, LAYOUT);
+    SAY("diff", path, layout_path);
     unlink(path);
     WEIR_EXPECT_EQ(heard.code, 1);
     WEIR_EXPECT_STR_HAS(heard.out, "breaking: constant ZZ was removed\n");
-    SAY("diff", LAYOUT, LAYOUT);
+    SAY("diff", layout_path, layout_path);
     WEIR_EXPECT_EQ(heard.code, 0);
     WEIR_EXPECT_STR_EQ(heard.out, "identical\n");
 }
@@ -165,7 +165,7 @@ WEIR_TEST(cmd_layout, gen_writes_files_and_names_them)
 {
     char folder[] = "/tmp/weir-layout-XXXXXX";
     WEIR_EXPECT_NOT_NULL(mkdtemp(folder));
-    SAY("gen", "--lang", "zig", "--out", folder, LAYOUT);
+    SAY("gen", "--lang", "zig", "--out", folder, layout_path);
     char path[128];
     snprintf(path, sizeof path, "%s/weir_layout.zig\n", folder);
     WEIR_EXPECT_STR_EQ(heard.out, path);
@@ -188,7 +188,7 @@ static size_t columns(const char *line, size_t bytes)
 
 WEIR_TEST(cmd_layout, show_fits_into_100_columns)
 {
-    SAY("show", LAYOUT);
+    SAY("show", layout_path);
     WEIR_EXPECT_EQ(heard.code, 0);
     for (const char *line = heard.out; *line != '\0';) {
         size_t bytes = strcspn(line, "\n");
