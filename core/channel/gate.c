@@ -259,6 +259,12 @@ weir_status weir_gate_wait(weir_sleeper *sleeper, weir_gate_look look, void *con
             break;
         }
         weir_sleeper_sleep(sleeper, deadline_ns);
+        /* A wake mostly brings what was waited for; to see it needs neither a new epoch nor the
+         * fence. */
+        if (look(context)) {
+            status = WEIR_OK;
+            break;
+        }
     }
     weir_sleeper_disarm(sleeper);
     if (sleeper->spin.max_ns > 0) {
