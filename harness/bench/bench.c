@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/os.h"
 #include "harness/bench/allocations.h"
 #include "harness/bench/report.h"
 #include "harness/bench/rows.h"
@@ -20,6 +21,9 @@
 /* A round trip between two cores was measured at 200 to 400 ns, between two threads of one core at
  * 23 ns. */
 #define ONE_CORE_NS 45.0
+/* Repeats that follow each other at once are used up in less than a second; such a placing lasts
+ * longer. */
+#define SHARING_PAUSE_NS (25 * WEIR_NS_PER_MS)
 
 /* Bounds of --limit. */
 #define LIMIT_LEAST 1e-9
@@ -169,6 +173,7 @@ static weir_status measure_row(const weir_bench_row *row, weir_probe placing,
         .is_stopped = is_stop_asked,
         .placing = placing,
         .placing_least_ns = ONE_CORE_NS,
+        .sharing_pause_ns = SHARING_PAUSE_NS,
     };
     *line =
         (weir_bench_line){.row = row, .limit = options->limit > 0 ? options->limit : row->limit};

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/os.h"
+
 /* All rounds of one row, side by side; static because it is large and there is one bench. */
 typedef struct series {
     double subject[WEIR_ROUNDS_MAX];
@@ -83,6 +85,14 @@ static bool was_disturbed(const round_samples *samples)
            0;
 }
 
+/* Woken by a signal it simply ends early: the caller asks next whether to stop. */
+static void pause_for(uint64_t ns)
+{
+    if (ns > 0) {
+        (void)weir_os()->sleep_until(weir_deadline_in(ns));
+    }
+}
+
 static weir_status collect(const weir_rounds_plan *plan, weir_rounds_result *result, series *all,
                            weir_error *error)
 {
@@ -108,6 +118,7 @@ static weir_status collect(const weir_rounds_plan *plan, weir_rounds_result *res
         if (is_sharing || was_disturbed(&samples)) {
             if (result->repeats < plan->repeats_max) {
                 result->repeats++;
+                pause_for(is_sharing ? plan->sharing_pause_ns : 0);
                 continue;
             }
             result->disturbed += was_disturbed(&samples);

@@ -55,6 +55,8 @@ typedef struct weir_rounds_plan {
     bool (*is_stopped)(void); /**< Asked before each round; may be NULL. */
     weir_probe placing; /**< Without measure: none. Faster than placing_least_ns: see sharing. */
     double placing_least_ns;
+    uint64_t sharing_pause_ns; /**< Before a round is measured again because of it: a hypervisor's
+                                  placement outlasts many rounds. */
 } weir_rounds_plan;
 
 typedef struct weir_quartiles {

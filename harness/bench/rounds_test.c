@@ -1,5 +1,6 @@
 #include "harness/bench/rounds.h"
 
+#include "base/os.h"
 #include "harness/testing/weir_test.h"
 
 /* A probe that plays back what the test wrote down and notes the order of the calls. */
@@ -209,6 +210,8 @@ WEIR_TEST(rounds, repeats_a_round_on_one_core_and_counts_those_it_has_to_take)
     weir_rounds_plan plan = plan_of(&subject, &reference, 2);
     plan.placing = (weir_probe){play, &placing};
     plan.placing_least_ns = 45;
+    plan.sharing_pause_ns = WEIR_NS_PER_MS;
+    const uint64_t begin_ns = weir_os()->clock_ns();
     weir_rounds_result result;
     WEIR_EXPECT_STATUS(weir_rounds_run(&plan, &result, NULL), WEIR_OK);
     WEIR_EXPECT_EQ(result.rounds, 2);
@@ -216,4 +219,6 @@ WEIR_TEST(rounds, repeats_a_round_on_one_core_and_counts_those_it_has_to_take)
     WEIR_EXPECT_EQ(result.sharing, 1);
     WEIR_EXPECT_EQ(result.disturbed, 0);
     WEIR_EXPECT_EQ(result.ratio.median, 3.5);
+    /* It paused before each repeat, and not before the round that it had to take. */
+    WEIR_EXPECT_GE(weir_os()->clock_ns() - begin_ns, 2 * WEIR_NS_PER_MS);
 }
