@@ -1,0 +1,20 @@
+/* The functions of Weir.Native: each file's list stands in its header. F(name, arity, flags) is
+ * implemented by weir_nif_NAME and appears as Weir.Native.NAME/ARITY; flags is 0 or
+ * ERL_NIF_DIRTY_JOB_CPU_BOUND / _IO_BOUND. */
+#ifndef WEIR_NIF_FUNCTIONS_H
+#define WEIR_NIF_FUNCTIONS_H
+
+#include "raw_descriptor.h"
+
+#define WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                              \
+    F(version, 0, 0)                                                                               \
+    F(trace, 0, 0)                                                                                 \
+    F(trace_clear, 0, 0)                                                                           \
+    F(resources, 0, 0)                                                                             \
+    F(call_times, 0, 0)
+
+#define WEIR_NIF_FUNCTIONS(F)                                                                      \
+    WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                                  \
+    WEIR_NIF_DESCRIPTOR_FUNCTIONS(F)
+
+#endif
