@@ -234,14 +234,14 @@ WEIR_TEST(handshake, accepts_a_compatible_layout_at_the_older_minor_version)
         bench_open(&bench, WEIR_BACKING_MEMFD);
         snprintf(path, sizeof path, "%s/layout", bench.directory);
         snprintf(setting, sizeof setting, "WEIR_TEST_LAYOUT=%s", path);
-        write_layout(path, "minor = 0\n", "minor = 9\n", more[i]);
+        write_layout(path, "minor = 1\n", "minor = 9\n", more[i]);
         bench_worker worker = bench_start(&bench, settings);
         bench_accept(&bench, weir_test_deadline(30));
         const weir_status status = bench_finish(&bench, &error);
         WEIR_EXPECT_STR_EQ(error.text, "");
         WEIR_EXPECT_STATUS(status, WEIR_OK);
         WEIR_EXPECT_EQ(bench.h.layout.relation, WEIR_LAYOUT_COMPATIBLE);
-        WEIR_EXPECT_EQ(bench.h.layout.minor, 0);
+        WEIR_EXPECT_EQ(bench.h.layout.minor, WEIR_LAYOUT_MINOR);
         WEIR_EXPECT_EQ(bench.h.claim.minor, 9);
         WEIR_EXPECT_STR_HAS(bench.h.layout.difference, "EXTRA");
         use_and_part(&bench, &worker);

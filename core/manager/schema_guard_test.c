@@ -44,7 +44,7 @@ static weir_status judge(const peer *p, weir_schema_verdict *verdict, weir_error
 
 WEIR_TEST(schema_guard, knows_its_own_layout_by_the_digest)
 {
-    peer same = make_peer("minor = 0\n", "minor = 0\n", "");
+    peer same = make_peer("minor = 1\n", "minor = 1\n", "");
     weir_schema_verdict verdict;
     WEIR_EXPECT_STATUS(weir_schema_guard_claim(&same.claim, &verdict, NULL), WEIR_OK);
     WEIR_EXPECT_EQ(verdict.relation, WEIR_LAYOUT_IDENTICAL);
@@ -60,7 +60,7 @@ WEIR_TEST(schema_guard, accepts_more_and_less_at_the_same_minor_version)
     static const char extra[] = "\n[[constant]]\nname = \"EXTRA\"\ntype = \"u32\"\nvalue = 1\n";
     static const char lost[] = "  { name = \"analytics\", value = 19, request_min = 80, "
                                "request_max = 1073741824 },\n";
-    peer more = make_peer("minor = 0\n", "minor = 0\n", extra);
+    peer more = make_peer("minor = 1\n", "minor = 1\n", extra);
     peer less = make_peer(lost, "", "");
     const peer *const both[] = {&more, &less};
     for (int i = 0; i < 2; i++) {
@@ -70,7 +70,7 @@ WEIR_TEST(schema_guard, accepts_more_and_less_at_the_same_minor_version)
         WEIR_EXPECT_STR_EQ(error.text, "");
         WEIR_EXPECT_STATUS(status, WEIR_OK);
         WEIR_EXPECT_EQ(verdict.relation, WEIR_LAYOUT_COMPATIBLE);
-        WEIR_EXPECT_EQ(verdict.minor, 0);
+        WEIR_EXPECT_EQ(verdict.minor, WEIR_LAYOUT_MINOR);
         WEIR_EXPECT_STR_HAS(verdict.difference, i == 0 ? "EXTRA" : "analytics");
     }
     free(more.text);
@@ -97,7 +97,7 @@ WEIR_TEST(schema_guard, a_breaking_layout_gets_the_field_and_the_command)
 
 WEIR_TEST(schema_guard, believes_no_claim_that_the_text_does_not_bear_out)
 {
-    peer other = make_peer("minor = 0\n", "minor = 3\n", "");
+    peer other = make_peer("minor = 1\n", "minor = 3\n", "");
     weir_schema_verdict verdict;
     weir_error error = {.text = ""};
     WEIR_EXPECT_STATUS(judge(&other, &verdict, &error), WEIR_OK);

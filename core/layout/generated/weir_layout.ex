@@ -131,6 +131,128 @@ defmodule Weir.Layout.Generated do
        {:errors, :u64, 24, 128, 192},
        {:reserved, :u8, 64, 320, 64}
      ]},
+    {:status_header, 4096, 128,
+     [
+       {:sequence, :u64, nil, 0, 8},
+       {:magic, :u64, nil, 8, 8},
+       {:layout_major, :u16, nil, 16, 2},
+       {:layout_minor, :u16, nil, 18, 2},
+       {:kind, :u32, nil, 20, 4},
+       {:layout_digest, :u8, 32, 24, 32},
+       {:pid, :u32, nil, 56, 4},
+       {:flags, :u32, nil, 60, 4},
+       {:started_ns, :u64, nil, 64, 8},
+       {:started_wall_ns, :u64, nil, 72, 8},
+       {:updated_ns, :u64, nil, 80, 8},
+       {:name, :u8, 64, 88, 64},
+       {:page_bytes, :u64, nil, 152, 8},
+       {:seat_capacity, :u32, nil, 160, 4},
+       {:seat_count, :u32, nil, 164, 4},
+       {:seat_total, :u32, nil, 168, 4},
+       {:pool_count, :u32, nil, 172, 4},
+       {:event_capacity, :u32, nil, 176, 4},
+       {:link_capacity, :u32, nil, 180, 4},
+       {:link_count, :u32, nil, 184, 4},
+       {:wake_strategy, :u32, nil, 188, 4},
+       {:event_count, :u64, nil, 192, 8},
+       {:submitted, :u64, nil, 200, 8},
+       {:outcomes, :u64, 16, 208, 128},
+       {:sent, :u64, nil, 336, 8},
+       {:resent, :u64, nil, 344, 8},
+       {:deferred, :u64, nil, 352, 8},
+       {:deferred_now, :u64, nil, 360, 8},
+       {:in_flight, :u64, nil, 368, 8},
+       {:stray_replies, :u64, nil, 376, 8},
+       {:protocol_errors, :u64, nil, 384, 8},
+       {:restarts, :u64, nil, 392, 8},
+       {:slots_taken, :u64, nil, 400, 8},
+       {:held_bytes, :u64, nil, 408, 8},
+       {:bytes_copied, :u64, nil, 416, 8},
+       {:wakes_sent, :u64, nil, 424, 8},
+       {:parks, :u64, nil, 432, 8},
+       {:spin_hits, :u64, nil, 440, 8},
+       {:mappings, :u64, nil, 448, 8},
+       {:reserved, :u8, 3640, 456, 3640}
+     ]},
+    {:status_seat, 384, 64,
+     [
+       {:sequence, :u64, nil, 0, 8},
+       {:role, :u8, 32, 8, 32},
+       {:language, :u8, 16, 40, 16},
+       {:pool, :u32, nil, 56, 4},
+       {:seat, :u32, nil, 60, 4},
+       {:state, :u32, nil, 64, 4},
+       {:pid, :u32, nil, 68, 4},
+       {:generation, :u32, nil, 72, 4},
+       {:layout_minor, :u16, nil, 76, 2},
+       {:protocol_version, :u16, nil, 78, 2},
+       {:capabilities, :u32, nil, 80, 4},
+       {:wake_strategy, :u32, nil, 84, 4},
+       {:flags, :u32, nil, 88, 4},
+       {:restarts, :u32, nil, 92, 4},
+       {:deaths_in_row, :u32, nil, 96, 4},
+       {:in_flight, :u32, nil, 100, 4},
+       {:in_flight_max, :u32, nil, 104, 4},
+       {:ring_capacity, :u32, nil, 108, 4},
+       {:request_fill, :u32, nil, 112, 4},
+       {:response_fill, :u32, nil, 116, 4},
+       {:request_slots, :u32, nil, 120, 4},
+       {:request_slots_taken, :u32, nil, 124, 4},
+       {:response_slots, :u32, nil, 128, 4},
+       {:response_slots_held, :u32, nil, 132, 4},
+       {:distrust_reason, :u32, nil, 136, 4},
+       {:wake_switches, :u32, nil, 140, 4},
+       {:spawned_ns, :u64, nil, 144, 8},
+       {:ready_ns, :u64, nil, 152, 8},
+       {:start_at_ns, :u64, nil, 160, 8},
+       {:beat_seen_ns, :u64, nil, 168, 8},
+       {:beat_count, :u64, nil, 176, 8},
+       {:beat_ns, :u64, nil, 184, 8},
+       {:progress, :u64, nil, 192, 8},
+       {:queue_depth, :u64, nil, 200, 8},
+       {:busy_since_ns, :u64, nil, 208, 8},
+       {:last_job_ns, :u64, nil, 216, 8},
+       {:jobs_ok, :u64, nil, 224, 8},
+       {:jobs_failed, :u64, nil, 232, 8},
+       {:errors, :u64, nil, 240, 8},
+       {:parks, :u64, nil, 248, 8},
+       {:spin_hits, :u64, nil, 256, 8},
+       {:wakes_sent, :u64, nil, 264, 8},
+       {:bytes_copied, :u64, nil, 272, 8},
+       {:request_bytes, :u64, nil, 280, 8},
+       {:response_bytes, :u64, nil, 288, 8},
+       {:slot_waits, :u64, nil, 296, 8},
+       {:reserved, :u8, 80, 304, 80}
+     ]},
+    {:status_event, 256, 64,
+     [
+       {:sequence, :u64, nil, 0, 8},
+       {:number, :u64, nil, 8, 8},
+       {:time_ns, :u64, nil, 16, 8},
+       {:pool, :u32, nil, 24, 4},
+       {:seat, :u32, nil, 28, 4},
+       {:generation, :u32, nil, 32, 4},
+       {:pid, :u32, nil, 36, 4},
+       {:kind, :u8, 24, 40, 24},
+       {:role, :u8, 32, 64, 32},
+       {:text, :u8, 160, 96, 160}
+     ]},
+    {:status_link, 128, 64,
+     [
+       {:sequence, :u64, nil, 0, 8},
+       {:from_pool, :u32, nil, 8, 4},
+       {:from_seat, :u32, nil, 12, 4},
+       {:from_generation, :u32, nil, 16, 4},
+       {:to_pool, :u32, nil, 20, 4},
+       {:to_seat, :u32, nil, 24, 4},
+       {:to_generation, :u32, nil, 28, 4},
+       {:state, :u32, nil, 32, 4},
+       {:flags, :u32, nil, 36, 4},
+       {:created_ns, :u64, nil, 40, 8},
+       {:exchanges, :u64, nil, 48, 8},
+       {:bytes, :u64, nil, 56, 8},
+       {:reserved, :u8, 64, 64, 64}
+     ]},
     {:message_header, 16, 8,
      [
        {:magic, :u32, nil, 0, 4},
@@ -324,7 +446,7 @@ defmodule Weir.Layout.Generated do
 
   @doc "Version as {major, minor}."
   @spec version() :: {non_neg_integer(), non_neg_integer()}
-  def version, do: {1, 0}
+  def version, do: {1, 1}
 
   @doc "Fields of different writers are at least this many bytes apart."
   @spec line_bytes() :: pos_integer()
@@ -338,7 +460,7 @@ defmodule Weir.Layout.Generated do
   @spec digest() :: binary()
   def digest do
     Base.decode16!(
-      "80fc7c8bf85c99635e863b5cfea2a687cea3bb992ad2b956966fb72b970bd7ac",
+      "1b01b91f4766cfe74b5f05d94e0b63651e96cd303e6b94559a0892ebca679c12",
       case: :lower
     )
   end
@@ -363,6 +485,11 @@ defmodule Weir.Layout.Generated do
   * `:DIGEST_BYTES` - Length of the layout digest (BLAKE2b, 256 bits).
   * `:BEAT_PERIOD_NS` - A worker's health thread writes the telemetry block this often.
   * `:PARKED_EPOCH_SHIFT` - The low bits of a parked word name the sleeper's strategy, the rest is the epoch.
+  * `:STATUS_MAGIC` - Second word of a manager's status page, the letters WIRSTAT in memory order.
+  * `:STATUS_PAGE_BYTES` - Size of a status page: its header, then all seats, events and links that it has room for.
+  * `:STATUS_SEAT_MAX` - Seats that a status page has room for.
+  * `:STATUS_EVENT_MAX` - Events that a status page keeps; a newer one takes the place of the oldest.
+  * `:STATUS_LINK_MAX` - Links between workers that a status page has room for.
   """
   @spec constant(atom()) :: non_neg_integer()
   def constant(:ENVELOPE_MAGIC), do: 1_380_533_591
@@ -382,6 +509,11 @@ defmodule Weir.Layout.Generated do
   def constant(:DIGEST_BYTES), do: 32
   def constant(:BEAT_PERIOD_NS), do: 500_000_000
   def constant(:PARKED_EPOCH_SHIFT), do: 2
+  def constant(:STATUS_MAGIC), do: 23_715_728_474_655_063
+  def constant(:STATUS_PAGE_BYTES), do: 524_288
+  def constant(:STATUS_SEAT_MAX), do: 1024
+  def constant(:STATUS_EVENT_MAX), do: 128
+  def constant(:STATUS_LINK_MAX), do: 64
 
   @doc """
   What a job asks for. Values below OPCODE_APPLICATION_FIRST are fixed here.
@@ -788,6 +920,99 @@ defmodule Weir.Layout.Generated do
   def error_code_name(21), do: :truncated
   def error_code_name(22), do: :deadline
   def error_code_name(_), do: nil
+
+  @doc """
+  What a manager lives in.
+
+  Number of a name:
+
+  * `:none` (0) - not told
+  * `:c` (1) - a program that calls libweir; the manager has a thread of its own or is polled
+  * `:beam` (2) - an Erlang node, whose schedulers take the manager's turns
+  """
+  @spec manager_kind(atom()) :: non_neg_integer()
+  def manager_kind(:none), do: 0
+  def manager_kind(:c), do: 1
+  def manager_kind(:beam), do: 2
+
+  @doc "Name of a number of `manager_kind/1`, or nil."
+  @spec manager_kind_name(non_neg_integer()) :: atom() | nil
+  def manager_kind_name(0), do: :none
+  def manager_kind_name(1), do: :c
+  def manager_kind_name(2), do: :beam
+  def manager_kind_name(_), do: nil
+
+  @doc """
+  Bits of the flags of a status page's header.
+
+  Number of a name:
+
+  * `:closed` (1) - takes no new jobs: it drains or stops
+  * `:ended` (2) - has stopped its workers and is about to remove the page
+  """
+  @spec status_flag(atom()) :: non_neg_integer()
+  def status_flag(:closed), do: 1
+  def status_flag(:ended), do: 2
+
+  @doc "Name of a number of `status_flag/1`, or nil."
+  @spec status_flag_name(non_neg_integer()) :: atom() | nil
+  def status_flag_name(1), do: :closed
+  def status_flag_name(2), do: :ended
+  def status_flag_name(_), do: nil
+
+  @doc """
+  What a seat of a pool is doing; the values are those of the manager's registry.
+
+  Number of a name:
+
+  * `:empty` (0) - waits for the next start
+  * `:starting` (1) - spawned, not yet ready
+  * `:ready` (2) - serves
+  * `:draining` (3) - finishes what it has
+  * `:dying` (4) - killed, not yet reaped
+  * `:quarantined` (5) - is not started again
+  """
+  @spec status_seat_state(atom()) :: non_neg_integer()
+  def status_seat_state(:empty), do: 0
+  def status_seat_state(:starting), do: 1
+  def status_seat_state(:ready), do: 2
+  def status_seat_state(:draining), do: 3
+  def status_seat_state(:dying), do: 4
+  def status_seat_state(:quarantined), do: 5
+
+  @doc "Name of a number of `status_seat_state/1`, or nil."
+  @spec status_seat_state_name(non_neg_integer()) :: atom() | nil
+  def status_seat_state_name(0), do: :empty
+  def status_seat_state_name(1), do: :starting
+  def status_seat_state_name(2), do: :ready
+  def status_seat_state_name(3), do: :draining
+  def status_seat_state_name(4), do: :dying
+  def status_seat_state_name(5), do: :quarantined
+  def status_seat_state_name(_), do: nil
+
+  @doc """
+  Bits of the flags of a seat in a status page.
+
+  Number of a name:
+
+  * `:spare` (1) - the seat that reloads use
+  * `:throttled` (2) - above the high watermark and not yet below the low one
+  * `:distrusted` (4) - broke the protocol; nothing more of it is believed
+  * `:torn` (8) - the worker's telemetry was being written: its numbers are older or missing
+  """
+  @spec status_seat_flag(atom()) :: non_neg_integer()
+  def status_seat_flag(:spare), do: 1
+  def status_seat_flag(:throttled), do: 2
+  def status_seat_flag(:distrusted), do: 4
+  def status_seat_flag(:torn), do: 8
+
+  @doc "Name of a number of `status_seat_flag/1`, or nil."
+  @spec status_seat_flag_name(non_neg_integer()) :: atom() | nil
+  def status_seat_flag_name(1), do: :spare
+  def status_seat_flag_name(2), do: :throttled
+  def status_seat_flag_name(4), do: :distrusted
+  def status_seat_flag_name(8), do: :torn
+  def status_seat_flag_name(_), do: nil
 
   @doc "Least and most bytes of an opcode's request; nil without limits."
   @spec request_limits(non_neg_integer()) ::

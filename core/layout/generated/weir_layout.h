@@ -23,7 +23,7 @@ WEIR_LAYOUT_ASSERT(__GCC_ATOMIC_INT_LOCK_FREE == 2, "lock-free 4-byte atomics");
 WEIR_LAYOUT_ASSERT(__GCC_ATOMIC_LLONG_LOCK_FREE == 2, "lock-free 8-byte atomics");
 
 #define WEIR_LAYOUT_MAJOR 1
-#define WEIR_LAYOUT_MINOR 0
+#define WEIR_LAYOUT_MINOR 1
 #define WEIR_LINE_BYTES 128
 #define WEIR_REGION_ALIGN_BYTES 65536
 
@@ -80,6 +80,21 @@ WEIR_LAYOUT_ASSERT(__GCC_ATOMIC_LLONG_LOCK_FREE == 2, "lock-free 8-byte atomics"
 
 /** The low bits of a parked word name the sleeper's strategy, the rest is the epoch. */
 #define WEIR_PARKED_EPOCH_SHIFT UINT32_C(2)
+
+/** Second word of a manager's status page, the letters WIRSTAT in memory order. */
+#define WEIR_STATUS_MAGIC UINT64_C(0x0054415453524957)
+
+/** Size of a status page: its header, then all seats, events and links that it has room for. */
+#define WEIR_STATUS_PAGE_BYTES UINT64_C(524288)
+
+/** Seats that a status page has room for. */
+#define WEIR_STATUS_SEAT_MAX UINT32_C(1024)
+
+/** Events that a status page keeps; a newer one takes the place of the oldest. */
+#define WEIR_STATUS_EVENT_MAX UINT32_C(128)
+
+/** Links between workers that a status page has room for. */
+#define WEIR_STATUS_LINK_MAX UINT32_C(64)
 
 /** What a job asks for. Values below OPCODE_APPLICATION_FIRST are fixed here. */
 enum weir_opcode {
@@ -266,6 +281,53 @@ enum weir_error_code {
 #define WEIR_ERROR_CODE_MAX 22
 /** Name of a value of error_code; "unknown" for any other value. */
 WEIR_LAYOUT_API const char *weir_error_code_name(uint32_t value);
+
+/** What a manager lives in. */
+enum weir_manager_kind {
+    WEIR_MANAGER_KIND_NONE = 0, /**< not told */
+    WEIR_MANAGER_KIND_C = 1, /**< a program that calls libweir; the manager has a thread of its own or is polled */
+    WEIR_MANAGER_KIND_BEAM = 2, /**< an Erlang node, whose schedulers take the manager's turns */
+};
+#define WEIR_MANAGER_KIND_COUNT 3
+#define WEIR_MANAGER_KIND_MAX 2
+/** Name of a value of manager_kind; "unknown" for any other value. */
+WEIR_LAYOUT_API const char *weir_manager_kind_name(uint32_t value);
+
+/** Bits of the flags of a status page's header. */
+enum weir_status_flag {
+    WEIR_STATUS_FLAG_CLOSED = 1, /**< takes no new jobs: it drains or stops */
+    WEIR_STATUS_FLAG_ENDED = 2, /**< has stopped its workers and is about to remove the page */
+};
+#define WEIR_STATUS_FLAG_COUNT 2
+#define WEIR_STATUS_FLAG_ALL 3
+/** Name of one bit of status_flag; "unknown" for any other value. */
+WEIR_LAYOUT_API const char *weir_status_flag_name(uint32_t value);
+
+/** What a seat of a pool is doing; the values are those of the manager's registry. */
+enum weir_status_seat_state {
+    WEIR_STATUS_SEAT_STATE_EMPTY = 0, /**< waits for the next start */
+    WEIR_STATUS_SEAT_STATE_STARTING = 1, /**< spawned, not yet ready */
+    WEIR_STATUS_SEAT_STATE_READY = 2, /**< serves */
+    WEIR_STATUS_SEAT_STATE_DRAINING = 3, /**< finishes what it has */
+    WEIR_STATUS_SEAT_STATE_DYING = 4, /**< killed, not yet reaped */
+    WEIR_STATUS_SEAT_STATE_QUARANTINED = 5, /**< is not started again */
+};
+#define WEIR_STATUS_SEAT_STATE_COUNT 6
+#define WEIR_STATUS_SEAT_STATE_MAX 5
+/** Name of a value of status_seat_state; "unknown" for any other value. */
+WEIR_LAYOUT_API const char *weir_status_seat_state_name(uint32_t value);
+
+/** Bits of the flags of a seat in a status page. */
+enum weir_status_seat_flag {
+    WEIR_STATUS_SEAT_FLAG_SPARE = 1, /**< the seat that reloads use */
+    WEIR_STATUS_SEAT_FLAG_THROTTLED = 2, /**< above the high watermark and not yet below the low one */
+    WEIR_STATUS_SEAT_FLAG_DISTRUSTED = 4, /**< broke the protocol; nothing more of it is believed */
+    WEIR_STATUS_SEAT_FLAG_TORN = 8, /**< the worker's telemetry was being written: its numbers are older or missing */
+};
+#define WEIR_STATUS_SEAT_FLAG_COUNT 4
+#define WEIR_STATUS_SEAT_FLAG_ALL 15
+/** Name of one bit of status_seat_flag; "unknown" for any other value. */
+WEIR_LAYOUT_API const char *weir_status_seat_flag_name(uint32_t value);
 
 /**
  * One job or one reply; the content of a ring slot. The last eight bytes are stored last, in one
@@ -513,6 +575,256 @@ WEIR_LAYOUT_ASSERT(offsetof(struct weir_telemetry, spin_hits) == 112, "offset of
 WEIR_LAYOUT_ASSERT(offsetof(struct weir_telemetry, wakes_sent) == 120, "offset of telemetry.wakes_sent");
 WEIR_LAYOUT_ASSERT(offsetof(struct weir_telemetry, errors) == 128, "offset of telemetry.errors");
 WEIR_LAYOUT_ASSERT(offsetof(struct weir_telemetry, reserved) == 320, "offset of telemetry.reserved");
+
+/**
+ * Starts a status page, the file `status` in a manager's private directory. It, each seat, each
+ * event and each link is a block of its own: the sequence is odd while the block is written.
+ */
+struct weir_status_header {
+    WEIR_LAYOUT_ALIGN(128) uint64_t sequence; /**< odd while the header is being written */
+    uint64_t magic; /**< STATUS_MAGIC */
+    uint16_t layout_major; /**< of the manager */
+    uint16_t layout_minor; /**< of the manager */
+    uint32_t kind; /**< manager_kind */
+    uint8_t layout_digest[32]; /**< of the manager's layout */
+    uint32_t pid; /**< of the manager */
+    uint32_t flags; /**< status_flag bits */
+    uint64_t started_ns; /**< CLOCK_MONOTONIC of its start */
+    uint64_t started_wall_ns; /**< CLOCK_REALTIME of its start */
+    uint64_t updated_ns; /**< CLOCK_MONOTONIC of the last writing of the header */
+    uint8_t name[64]; /**< the manager's name, zero-terminated */
+    uint64_t page_bytes; /**< STATUS_PAGE_BYTES */
+    uint32_t seat_capacity; /**< STATUS_SEAT_MAX */
+    uint32_t seat_count; /**< seats in use, from the first on */
+    uint32_t seat_total; /**< seats that the manager has; those beyond the capacity are not shown */
+    uint32_t pool_count; /**< pools */
+    uint32_t event_capacity; /**< STATUS_EVENT_MAX */
+    uint32_t link_capacity; /**< STATUS_LINK_MAX */
+    uint32_t link_count; /**< links in use, from the first on */
+    uint32_t wake_strategy; /**< wake_strategy with which the manager sleeps */
+    uint64_t event_count; /**< events so far; number n stands at index (n - 1) modulo the capacity */
+    uint64_t submitted; /**< jobs accepted */
+    uint64_t outcomes[16]; /**< jobs ended, by outcome */
+    uint64_t sent; /**< envelopes published, repeats included */
+    uint64_t resent; /**< jobs sent again after a worker was lost */
+    uint64_t deferred; /**< jobs that had to wait in the manager's queue */
+    uint64_t deferred_now; /**< jobs that wait there now */
+    uint64_t in_flight; /**< jobs at workers now */
+    uint64_t stray_replies; /**< late, duplicate or forged responses dropped */
+    uint64_t protocol_errors; /**< incarnations that broke the protocol */
+    uint64_t restarts; /**< workers started again */
+    uint64_t slots_taken; /**< request slots not yet given back */
+    uint64_t held_bytes; /**< slots of replies that callers hold */
+    uint64_t bytes_copied; /**< payload bytes that the manager copied */
+    uint64_t wakes_sent; /**< system calls made to wake workers */
+    uint64_t parks; /**< sleeps of the manager's thread */
+    uint64_t spin_hits; /**< waits that ended while spinning */
+    uint64_t mappings; /**< memory objects mapped now */
+    uint8_t reserved[3640]; /**< zero */
+};
+WEIR_LAYOUT_ASSERT(sizeof(struct weir_status_header) == 4096, "size of status_header");
+WEIR_LAYOUT_ASSERT(WEIR_LAYOUT_ALIGN_OF(struct weir_status_header) == 128, "alignment of status_header");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, sequence) == 0, "offset of status_header.sequence");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, magic) == 8, "offset of status_header.magic");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, layout_major) == 16, "offset of status_header.layout_major");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, layout_minor) == 18, "offset of status_header.layout_minor");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, kind) == 20, "offset of status_header.kind");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, layout_digest) == 24, "offset of status_header.layout_digest");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, pid) == 56, "offset of status_header.pid");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, flags) == 60, "offset of status_header.flags");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, started_ns) == 64, "offset of status_header.started_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, started_wall_ns) == 72, "offset of status_header.started_wall_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, updated_ns) == 80, "offset of status_header.updated_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, name) == 88, "offset of status_header.name");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, page_bytes) == 152, "offset of status_header.page_bytes");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, seat_capacity) == 160, "offset of status_header.seat_capacity");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, seat_count) == 164, "offset of status_header.seat_count");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, seat_total) == 168, "offset of status_header.seat_total");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, pool_count) == 172, "offset of status_header.pool_count");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, event_capacity) == 176, "offset of status_header.event_capacity");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, link_capacity) == 180, "offset of status_header.link_capacity");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, link_count) == 184, "offset of status_header.link_count");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, wake_strategy) == 188, "offset of status_header.wake_strategy");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, event_count) == 192, "offset of status_header.event_count");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, submitted) == 200, "offset of status_header.submitted");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, outcomes) == 208, "offset of status_header.outcomes");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, sent) == 336, "offset of status_header.sent");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, resent) == 344, "offset of status_header.resent");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, deferred) == 352, "offset of status_header.deferred");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, deferred_now) == 360, "offset of status_header.deferred_now");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, in_flight) == 368, "offset of status_header.in_flight");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, stray_replies) == 376, "offset of status_header.stray_replies");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, protocol_errors) == 384, "offset of status_header.protocol_errors");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, restarts) == 392, "offset of status_header.restarts");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, slots_taken) == 400, "offset of status_header.slots_taken");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, held_bytes) == 408, "offset of status_header.held_bytes");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, bytes_copied) == 416, "offset of status_header.bytes_copied");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, wakes_sent) == 424, "offset of status_header.wakes_sent");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, parks) == 432, "offset of status_header.parks");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, spin_hits) == 440, "offset of status_header.spin_hits");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, mappings) == 448, "offset of status_header.mappings");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_header, reserved) == 456, "offset of status_header.reserved");
+
+/** One seat of a pool and the worker in it. What comes from the worker is its own opinion. */
+struct weir_status_seat {
+    WEIR_LAYOUT_ALIGN(64) uint64_t sequence; /**< odd while the block is being written; 0: never written */
+    uint8_t role[32]; /**< of the pool, zero-terminated */
+    uint8_t language[16]; /**< of the worker, zero-terminated; empty before it is ready */
+    uint32_t pool; /**< number of the pool */
+    uint32_t seat; /**< number of the seat in its pool */
+    uint32_t state; /**< status_seat_state */
+    uint32_t pid; /**< 0 when nobody sits here */
+    uint32_t generation; /**< of the incarnation, 0 when nobody sits here */
+    uint16_t layout_minor; /**< agreed */
+    uint16_t protocol_version; /**< agreed */
+    uint32_t capabilities; /**< capability bits agreed */
+    uint32_t wake_strategy; /**< wake_strategy with which the worker last slept */
+    uint32_t flags; /**< status_seat_flag bits */
+    uint32_t restarts; /**< of this seat */
+    uint32_t deaths_in_row; /**< without a stable period in between */
+    uint32_t in_flight; /**< jobs at this worker */
+    uint32_t in_flight_max; /**< most jobs at this worker */
+    uint32_t ring_capacity; /**< slots of each ring */
+    uint32_t request_fill; /**< requests published and not yet taken */
+    uint32_t response_fill; /**< responses published and not yet taken */
+    uint32_t request_slots; /**< payload slots for requests */
+    uint32_t request_slots_taken; /**< of these not yet given back by the worker */
+    uint32_t response_slots; /**< payload slots for responses */
+    uint32_t response_slots_held; /**< of these kept by callers beyond their callback */
+    uint32_t distrust_reason; /**< error_code for which it is no longer believed, 0 for none */
+    uint32_t wake_switches; /**< times that a wake strategy of the worker stopped working */
+    uint64_t spawned_ns; /**< CLOCK_MONOTONIC when its process was started */
+    uint64_t ready_ns; /**< CLOCK_MONOTONIC when it became ready, 0 before */
+    uint64_t start_at_ns; /**< CLOCK_MONOTONIC before which an empty seat is not filled */
+    uint64_t beat_seen_ns; /**< CLOCK_MONOTONIC when the manager last saw a new heartbeat */
+    uint64_t beat_count; /**< heartbeats so far */
+    uint64_t beat_ns; /**< CLOCK_MONOTONIC of the last heartbeat, as the worker says */
+    uint64_t progress; /**< jobs ended and steps reported */
+    uint64_t queue_depth; /**< requests published and not yet begun, at the last heartbeat */
+    uint64_t busy_since_ns; /**< CLOCK_MONOTONIC at which the running routine began, 0 for none */
+    uint64_t last_job_ns; /**< duration of the last routine */
+    uint64_t jobs_ok; /**< jobs answered with ok */
+    uint64_t jobs_failed; /**< jobs answered with anything else */
+    uint64_t errors; /**< sum of the worker's error counts */
+    uint64_t parks; /**< sleeps */
+    uint64_t spin_hits; /**< waits that ended while spinning */
+    uint64_t wakes_sent; /**< system calls made to wake the manager */
+    uint64_t bytes_copied; /**< payload bytes that the worker copied */
+    uint64_t request_bytes; /**< request payload bytes read */
+    uint64_t response_bytes; /**< response payload bytes written */
+    uint64_t slot_waits; /**< times that no response slot was free */
+    uint8_t reserved[80]; /**< zero */
+};
+WEIR_LAYOUT_ASSERT(sizeof(struct weir_status_seat) == 384, "size of status_seat");
+WEIR_LAYOUT_ASSERT(WEIR_LAYOUT_ALIGN_OF(struct weir_status_seat) == 64, "alignment of status_seat");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, sequence) == 0, "offset of status_seat.sequence");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, role) == 8, "offset of status_seat.role");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, language) == 40, "offset of status_seat.language");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, pool) == 56, "offset of status_seat.pool");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, seat) == 60, "offset of status_seat.seat");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, state) == 64, "offset of status_seat.state");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, pid) == 68, "offset of status_seat.pid");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, generation) == 72, "offset of status_seat.generation");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, layout_minor) == 76, "offset of status_seat.layout_minor");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, protocol_version) == 78, "offset of status_seat.protocol_version");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, capabilities) == 80, "offset of status_seat.capabilities");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, wake_strategy) == 84, "offset of status_seat.wake_strategy");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, flags) == 88, "offset of status_seat.flags");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, restarts) == 92, "offset of status_seat.restarts");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, deaths_in_row) == 96, "offset of status_seat.deaths_in_row");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, in_flight) == 100, "offset of status_seat.in_flight");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, in_flight_max) == 104, "offset of status_seat.in_flight_max");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, ring_capacity) == 108, "offset of status_seat.ring_capacity");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, request_fill) == 112, "offset of status_seat.request_fill");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, response_fill) == 116, "offset of status_seat.response_fill");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, request_slots) == 120, "offset of status_seat.request_slots");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, request_slots_taken) == 124, "offset of status_seat.request_slots_taken");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, response_slots) == 128, "offset of status_seat.response_slots");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, response_slots_held) == 132, "offset of status_seat.response_slots_held");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, distrust_reason) == 136, "offset of status_seat.distrust_reason");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, wake_switches) == 140, "offset of status_seat.wake_switches");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, spawned_ns) == 144, "offset of status_seat.spawned_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, ready_ns) == 152, "offset of status_seat.ready_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, start_at_ns) == 160, "offset of status_seat.start_at_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, beat_seen_ns) == 168, "offset of status_seat.beat_seen_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, beat_count) == 176, "offset of status_seat.beat_count");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, beat_ns) == 184, "offset of status_seat.beat_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, progress) == 192, "offset of status_seat.progress");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, queue_depth) == 200, "offset of status_seat.queue_depth");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, busy_since_ns) == 208, "offset of status_seat.busy_since_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, last_job_ns) == 216, "offset of status_seat.last_job_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, jobs_ok) == 224, "offset of status_seat.jobs_ok");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, jobs_failed) == 232, "offset of status_seat.jobs_failed");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, errors) == 240, "offset of status_seat.errors");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, parks) == 248, "offset of status_seat.parks");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, spin_hits) == 256, "offset of status_seat.spin_hits");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, wakes_sent) == 264, "offset of status_seat.wakes_sent");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, bytes_copied) == 272, "offset of status_seat.bytes_copied");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, request_bytes) == 280, "offset of status_seat.request_bytes");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, response_bytes) == 288, "offset of status_seat.response_bytes");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, slot_waits) == 296, "offset of status_seat.slot_waits");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_seat, reserved) == 304, "offset of status_seat.reserved");
+
+/**
+ * One recent event. Lines that workers print are not kept here: a flood of them would push out the
+ * rest.
+ */
+struct weir_status_event {
+    WEIR_LAYOUT_ALIGN(64) uint64_t sequence; /**< odd while the block is being written */
+    uint64_t number; /**< counts from 1 */
+    uint64_t time_ns; /**< CLOCK_MONOTONIC */
+    uint32_t pool; /**< number of the pool */
+    uint32_t seat; /**< number of the seat in its pool */
+    uint32_t generation; /**< 0 when it concerns no incarnation */
+    uint32_t pid; /**< 0 when there is none */
+    uint8_t kind[24]; /**< as in docs/06-TELEMETRY-SAMPLES.md, zero-terminated */
+    uint8_t role[32]; /**< of the pool, zero-terminated */
+    uint8_t text[160]; /**< a sentence, cut where the room ends, zero-terminated */
+};
+WEIR_LAYOUT_ASSERT(sizeof(struct weir_status_event) == 256, "size of status_event");
+WEIR_LAYOUT_ASSERT(WEIR_LAYOUT_ALIGN_OF(struct weir_status_event) == 64, "alignment of status_event");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, sequence) == 0, "offset of status_event.sequence");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, number) == 8, "offset of status_event.number");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, time_ns) == 16, "offset of status_event.time_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, pool) == 24, "offset of status_event.pool");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, seat) == 28, "offset of status_event.seat");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, generation) == 32, "offset of status_event.generation");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, pid) == 36, "offset of status_event.pid");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, kind) == 40, "offset of status_event.kind");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, role) == 64, "offset of status_event.role");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_event, text) == 96, "offset of status_event.text");
+
+/** A direct channel between two workers; none are made yet. */
+struct weir_status_link {
+    WEIR_LAYOUT_ALIGN(64) uint64_t sequence; /**< odd while the block is being written */
+    uint32_t from_pool; /**< of the writing worker */
+    uint32_t from_seat; /**< of the writing worker */
+    uint32_t from_generation; /**< of the writing worker */
+    uint32_t to_pool; /**< of the reading worker */
+    uint32_t to_seat; /**< of the reading worker */
+    uint32_t to_generation; /**< of the reading worker */
+    uint32_t state; /**< 0: unused */
+    uint32_t flags; /**< zero */
+    uint64_t created_ns; /**< CLOCK_MONOTONIC */
+    uint64_t exchanges; /**< completed exchanges */
+    uint64_t bytes; /**< payload bytes written */
+    uint8_t reserved[64]; /**< zero */
+};
+WEIR_LAYOUT_ASSERT(sizeof(struct weir_status_link) == 128, "size of status_link");
+WEIR_LAYOUT_ASSERT(WEIR_LAYOUT_ALIGN_OF(struct weir_status_link) == 64, "alignment of status_link");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, sequence) == 0, "offset of status_link.sequence");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, from_pool) == 8, "offset of status_link.from_pool");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, from_seat) == 12, "offset of status_link.from_seat");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, from_generation) == 16, "offset of status_link.from_generation");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, to_pool) == 20, "offset of status_link.to_pool");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, to_seat) == 24, "offset of status_link.to_seat");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, to_generation) == 28, "offset of status_link.to_generation");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, state) == 32, "offset of status_link.state");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, flags) == 36, "offset of status_link.flags");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, created_ns) == 40, "offset of status_link.created_ns");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, exchanges) == 48, "offset of status_link.exchanges");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, bytes) == 56, "offset of status_link.bytes");
+WEIR_LAYOUT_ASSERT(offsetof(struct weir_status_link, reserved) == 64, "offset of status_link.reserved");
 
 /** Starts every message. */
 struct weir_message_header {

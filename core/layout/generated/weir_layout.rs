@@ -8,7 +8,7 @@
 compile_error!("the layout needs a little-endian target");
 
 pub const LAYOUT_MAJOR: u16 = 1;
-pub const LAYOUT_MINOR: u16 = 0;
+pub const LAYOUT_MINOR: u16 = 1;
 pub const LINE_BYTES: usize = 128;
 pub const REGION_ALIGN_BYTES: usize = 65536;
 
@@ -42,10 +42,10 @@ macro_rules! assert_field {
 
 /// BLAKE2b-256 of the canonical layout.
 pub const LAYOUT_DIGEST: [u8; 32] = [
-    0x80, 0xfc, 0x7c, 0x8b, 0xf8, 0x5c, 0x99, 0x63,
-    0x5e, 0x86, 0x3b, 0x5c, 0xfe, 0xa2, 0xa6, 0x87,
-    0xce, 0xa3, 0xbb, 0x99, 0x2a, 0xd2, 0xb9, 0x56,
-    0x96, 0x6f, 0xb7, 0x2b, 0x97, 0x0b, 0xd7, 0xac,
+    0x1b, 0x01, 0xb9, 0x1f, 0x47, 0x66, 0xcf, 0xe7,
+    0x4b, 0x5f, 0x05, 0xd9, 0x4e, 0x0b, 0x63, 0x65,
+    0x1e, 0x96, 0xcd, 0x30, 0x3e, 0x6b, 0x94, 0x55,
+    0x9a, 0x08, 0x92, 0xeb, 0xca, 0x67, 0x9c, 0x12,
 ];
 
 /// First word of every envelope, the letters WEIR in memory order.
@@ -83,6 +83,16 @@ pub const DIGEST_BYTES: u32 = 32;
 pub const BEAT_PERIOD_NS: u64 = 500000000;
 /// The low bits of a parked word name the sleeper's strategy, the rest is the epoch.
 pub const PARKED_EPOCH_SHIFT: u32 = 2;
+/// Second word of a manager's status page, the letters WIRSTAT in memory order.
+pub const STATUS_MAGIC: u64 = 23715728474655063;
+/// Size of a status page: its header, then all seats, events and links that it has room for.
+pub const STATUS_PAGE_BYTES: u64 = 524288;
+/// Seats that a status page has room for.
+pub const STATUS_SEAT_MAX: u32 = 1024;
+/// Events that a status page keeps; a newer one takes the place of the oldest.
+pub const STATUS_EVENT_MAX: u32 = 128;
+/// Links between workers that a status page has room for.
+pub const STATUS_LINK_MAX: u32 = 64;
 
 /// What a job asks for. Values below OPCODE_APPLICATION_FIRST are fixed here.
 pub mod opcode {
@@ -478,6 +488,95 @@ pub mod error_code {
     }
 }
 
+/// What a manager lives in.
+pub mod manager_kind {
+    /// not told
+    pub const NONE: u32 = 0;
+    /// a program that calls libweir; the manager has a thread of its own or is polled
+    pub const C: u32 = 1;
+    /// an Erlang node, whose schedulers take the manager's turns
+    pub const BEAM: u32 = 2;
+
+    /// Name of a value, or `None` for one that the layout does not list.
+    pub const fn name(value: u32) -> Option<&'static str> {
+        match value {
+            NONE => Some("none"),
+            C => Some("c"),
+            BEAM => Some("beam"),
+            _ => None,
+        }
+    }
+}
+
+/// Bits of the flags of a status page's header.
+pub mod status_flag {
+    /// takes no new jobs: it drains or stops
+    pub const CLOSED: u32 = 1;
+    /// has stopped its workers and is about to remove the page
+    pub const ENDED: u32 = 2;
+
+    /// Name of a value, or `None` for one that the layout does not list.
+    pub const fn name(value: u32) -> Option<&'static str> {
+        match value {
+            CLOSED => Some("closed"),
+            ENDED => Some("ended"),
+            _ => None,
+        }
+    }
+}
+
+/// What a seat of a pool is doing; the values are those of the manager's registry.
+pub mod status_seat_state {
+    /// waits for the next start
+    pub const EMPTY: u32 = 0;
+    /// spawned, not yet ready
+    pub const STARTING: u32 = 1;
+    /// serves
+    pub const READY: u32 = 2;
+    /// finishes what it has
+    pub const DRAINING: u32 = 3;
+    /// killed, not yet reaped
+    pub const DYING: u32 = 4;
+    /// is not started again
+    pub const QUARANTINED: u32 = 5;
+
+    /// Name of a value, or `None` for one that the layout does not list.
+    pub const fn name(value: u32) -> Option<&'static str> {
+        match value {
+            EMPTY => Some("empty"),
+            STARTING => Some("starting"),
+            READY => Some("ready"),
+            DRAINING => Some("draining"),
+            DYING => Some("dying"),
+            QUARANTINED => Some("quarantined"),
+            _ => None,
+        }
+    }
+}
+
+/// Bits of the flags of a seat in a status page.
+pub mod status_seat_flag {
+    /// the seat that reloads use
+    pub const SPARE: u32 = 1;
+    /// above the high watermark and not yet below the low one
+    pub const THROTTLED: u32 = 2;
+    /// broke the protocol; nothing more of it is believed
+    pub const DISTRUSTED: u32 = 4;
+    /// the worker's telemetry was being written: its numbers are older or missing
+    pub const TORN: u32 = 8;
+
+    /// Name of a value, or `None` for one that the layout does not list.
+    pub const fn name(value: u32) -> Option<&'static str> {
+        match value {
+            SPARE => Some("spare"),
+            THROTTLED => Some("throttled"),
+            DISTRUSTED => Some("distrusted"),
+            TORN => Some("torn"),
+            _ => None,
+        }
+    }
+}
+
 /// Opcode with the least and most bytes that its request may have.
 pub const OPCODE_SCHEMAS: &[(u16, u64, u64)] = &[
     (1, 0, 1073741824),
@@ -868,6 +967,462 @@ assert_field!(Telemetry, 384, spin_hits, 112, 8);
 assert_field!(Telemetry, 384, wakes_sent, 120, 8);
 assert_field!(Telemetry, 384, errors, 128, 192);
 assert_field!(Telemetry, 384, reserved, 320, 64);
+
+/// Starts a status page, the file `status` in a manager's private directory. It, each seat, each
+/// event and each link is a block of its own: the sequence is odd while the block is written.
+#[repr(C, align(128))]
+#[derive(Clone, Copy)]
+pub struct StatusHeader {
+    /// odd while the header is being written
+    /// Access it atomically.
+    pub sequence: u64,
+    /// STATUS_MAGIC
+    /// Access it atomically.
+    pub magic: u64,
+    /// of the manager
+    pub layout_major: u16,
+    /// of the manager
+    pub layout_minor: u16,
+    /// manager_kind
+    /// Access it atomically.
+    pub kind: u32,
+    /// of the manager's layout
+    pub layout_digest: [u8; 32],
+    /// of the manager
+    /// Access it atomically.
+    pub pid: u32,
+    /// status_flag bits
+    /// Access it atomically.
+    pub flags: u32,
+    /// CLOCK_MONOTONIC of its start
+    /// Access it atomically.
+    pub started_ns: u64,
+    /// CLOCK_REALTIME of its start
+    /// Access it atomically.
+    pub started_wall_ns: u64,
+    /// CLOCK_MONOTONIC of the last writing of the header
+    /// Access it atomically.
+    pub updated_ns: u64,
+    /// the manager's name, zero-terminated
+    pub name: [u8; 64],
+    /// STATUS_PAGE_BYTES
+    /// Access it atomically.
+    pub page_bytes: u64,
+    /// STATUS_SEAT_MAX
+    /// Access it atomically.
+    pub seat_capacity: u32,
+    /// seats in use, from the first on
+    /// Access it atomically.
+    pub seat_count: u32,
+    /// seats that the manager has; those beyond the capacity are not shown
+    /// Access it atomically.
+    pub seat_total: u32,
+    /// pools
+    /// Access it atomically.
+    pub pool_count: u32,
+    /// STATUS_EVENT_MAX
+    /// Access it atomically.
+    pub event_capacity: u32,
+    /// STATUS_LINK_MAX
+    /// Access it atomically.
+    pub link_capacity: u32,
+    /// links in use, from the first on
+    /// Access it atomically.
+    pub link_count: u32,
+    /// wake_strategy with which the manager sleeps
+    /// Access it atomically.
+    pub wake_strategy: u32,
+    /// events so far; number n stands at index (n - 1) modulo the capacity
+    /// Access it atomically.
+    pub event_count: u64,
+    /// jobs accepted
+    /// Access it atomically.
+    pub submitted: u64,
+    /// jobs ended, by outcome
+    /// Access it atomically.
+    pub outcomes: [u64; 16],
+    /// envelopes published, repeats included
+    /// Access it atomically.
+    pub sent: u64,
+    /// jobs sent again after a worker was lost
+    /// Access it atomically.
+    pub resent: u64,
+    /// jobs that had to wait in the manager's queue
+    /// Access it atomically.
+    pub deferred: u64,
+    /// jobs that wait there now
+    /// Access it atomically.
+    pub deferred_now: u64,
+    /// jobs at workers now
+    /// Access it atomically.
+    pub in_flight: u64,
+    /// late, duplicate or forged responses dropped
+    /// Access it atomically.
+    pub stray_replies: u64,
+    /// incarnations that broke the protocol
+    /// Access it atomically.
+    pub protocol_errors: u64,
+    /// workers started again
+    /// Access it atomically.
+    pub restarts: u64,
+    /// request slots not yet given back
+    /// Access it atomically.
+    pub slots_taken: u64,
+    /// slots of replies that callers hold
+    /// Access it atomically.
+    pub held_bytes: u64,
+    /// payload bytes that the manager copied
+    /// Access it atomically.
+    pub bytes_copied: u64,
+    /// system calls made to wake workers
+    /// Access it atomically.
+    pub wakes_sent: u64,
+    /// sleeps of the manager's thread
+    /// Access it atomically.
+    pub parks: u64,
+    /// waits that ended while spinning
+    /// Access it atomically.
+    pub spin_hits: u64,
+    /// memory objects mapped now
+    /// Access it atomically.
+    pub mappings: u64,
+    /// zero
+    pub reserved: [u8; 3640],
+}
+assert_struct!(StatusHeader, 4096, 128);
+assert_field!(StatusHeader, 4096, sequence, 0, 8);
+assert_field!(StatusHeader, 4096, magic, 8, 8);
+assert_field!(StatusHeader, 4096, layout_major, 16, 2);
+assert_field!(StatusHeader, 4096, layout_minor, 18, 2);
+assert_field!(StatusHeader, 4096, kind, 20, 4);
+assert_field!(StatusHeader, 4096, layout_digest, 24, 32);
+assert_field!(StatusHeader, 4096, pid, 56, 4);
+assert_field!(StatusHeader, 4096, flags, 60, 4);
+assert_field!(StatusHeader, 4096, started_ns, 64, 8);
+assert_field!(StatusHeader, 4096, started_wall_ns, 72, 8);
+assert_field!(StatusHeader, 4096, updated_ns, 80, 8);
+assert_field!(StatusHeader, 4096, name, 88, 64);
+assert_field!(StatusHeader, 4096, page_bytes, 152, 8);
+assert_field!(StatusHeader, 4096, seat_capacity, 160, 4);
+assert_field!(StatusHeader, 4096, seat_count, 164, 4);
+assert_field!(StatusHeader, 4096, seat_total, 168, 4);
+assert_field!(StatusHeader, 4096, pool_count, 172, 4);
+assert_field!(StatusHeader, 4096, event_capacity, 176, 4);
+assert_field!(StatusHeader, 4096, link_capacity, 180, 4);
+assert_field!(StatusHeader, 4096, link_count, 184, 4);
+assert_field!(StatusHeader, 4096, wake_strategy, 188, 4);
+assert_field!(StatusHeader, 4096, event_count, 192, 8);
+assert_field!(StatusHeader, 4096, submitted, 200, 8);
+assert_field!(StatusHeader, 4096, outcomes, 208, 128);
+assert_field!(StatusHeader, 4096, sent, 336, 8);
+assert_field!(StatusHeader, 4096, resent, 344, 8);
+assert_field!(StatusHeader, 4096, deferred, 352, 8);
+assert_field!(StatusHeader, 4096, deferred_now, 360, 8);
+assert_field!(StatusHeader, 4096, in_flight, 368, 8);
+assert_field!(StatusHeader, 4096, stray_replies, 376, 8);
+assert_field!(StatusHeader, 4096, protocol_errors, 384, 8);
+assert_field!(StatusHeader, 4096, restarts, 392, 8);
+assert_field!(StatusHeader, 4096, slots_taken, 400, 8);
+assert_field!(StatusHeader, 4096, held_bytes, 408, 8);
+assert_field!(StatusHeader, 4096, bytes_copied, 416, 8);
+assert_field!(StatusHeader, 4096, wakes_sent, 424, 8);
+assert_field!(StatusHeader, 4096, parks, 432, 8);
+assert_field!(StatusHeader, 4096, spin_hits, 440, 8);
+assert_field!(StatusHeader, 4096, mappings, 448, 8);
+assert_field!(StatusHeader, 4096, reserved, 456, 3640);
+
+/// One seat of a pool and the worker in it. What comes from the worker is its own opinion.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub struct StatusSeat {
+    /// odd while the block is being written; 0: never written
+    /// Access it atomically.
+    pub sequence: u64,
+    /// of the pool, zero-terminated
+    pub role: [u8; 32],
+    /// of the worker, zero-terminated; empty before it is ready
+    pub language: [u8; 16],
+    /// number of the pool
+    /// Access it atomically.
+    pub pool: u32,
+    /// number of the seat in its pool
+    /// Access it atomically.
+    pub seat: u32,
+    /// status_seat_state
+    /// Access it atomically.
+    pub state: u32,
+    /// 0 when nobody sits here
+    /// Access it atomically.
+    pub pid: u32,
+    /// of the incarnation, 0 when nobody sits here
+    /// Access it atomically.
+    pub generation: u32,
+    /// agreed
+    pub layout_minor: u16,
+    /// agreed
+    pub protocol_version: u16,
+    /// capability bits agreed
+    /// Access it atomically.
+    pub capabilities: u32,
+    /// wake_strategy with which the worker last slept
+    /// Access it atomically.
+    pub wake_strategy: u32,
+    /// status_seat_flag bits
+    /// Access it atomically.
+    pub flags: u32,
+    /// of this seat
+    /// Access it atomically.
+    pub restarts: u32,
+    /// without a stable period in between
+    /// Access it atomically.
+    pub deaths_in_row: u32,
+    /// jobs at this worker
+    /// Access it atomically.
+    pub in_flight: u32,
+    /// most jobs at this worker
+    /// Access it atomically.
+    pub in_flight_max: u32,
+    /// slots of each ring
+    /// Access it atomically.
+    pub ring_capacity: u32,
+    /// requests published and not yet taken
+    /// Access it atomically.
+    pub request_fill: u32,
+    /// responses published and not yet taken
+    /// Access it atomically.
+    pub response_fill: u32,
+    /// payload slots for requests
+    /// Access it atomically.
+    pub request_slots: u32,
+    /// of these not yet given back by the worker
+    /// Access it atomically.
+    pub request_slots_taken: u32,
+    /// payload slots for responses
+    /// Access it atomically.
+    pub response_slots: u32,
+    /// of these kept by callers beyond their callback
+    /// Access it atomically.
+    pub response_slots_held: u32,
+    /// error_code for which it is no longer believed, 0 for none
+    /// Access it atomically.
+    pub distrust_reason: u32,
+    /// times that a wake strategy of the worker stopped working
+    /// Access it atomically.
+    pub wake_switches: u32,
+    /// CLOCK_MONOTONIC when its process was started
+    /// Access it atomically.
+    pub spawned_ns: u64,
+    /// CLOCK_MONOTONIC when it became ready, 0 before
+    /// Access it atomically.
+    pub ready_ns: u64,
+    /// CLOCK_MONOTONIC before which an empty seat is not filled
+    /// Access it atomically.
+    pub start_at_ns: u64,
+    /// CLOCK_MONOTONIC when the manager last saw a new heartbeat
+    /// Access it atomically.
+    pub beat_seen_ns: u64,
+    /// heartbeats so far
+    /// Access it atomically.
+    pub beat_count: u64,
+    /// CLOCK_MONOTONIC of the last heartbeat, as the worker says
+    /// Access it atomically.
+    pub beat_ns: u64,
+    /// jobs ended and steps reported
+    /// Access it atomically.
+    pub progress: u64,
+    /// requests published and not yet begun, at the last heartbeat
+    /// Access it atomically.
+    pub queue_depth: u64,
+    /// CLOCK_MONOTONIC at which the running routine began, 0 for none
+    /// Access it atomically.
+    pub busy_since_ns: u64,
+    /// duration of the last routine
+    /// Access it atomically.
+    pub last_job_ns: u64,
+    /// jobs answered with ok
+    /// Access it atomically.
+    pub jobs_ok: u64,
+    /// jobs answered with anything else
+    /// Access it atomically.
+    pub jobs_failed: u64,
+    /// sum of the worker's error counts
+    /// Access it atomically.
+    pub errors: u64,
+    /// sleeps
+    /// Access it atomically.
+    pub parks: u64,
+    /// waits that ended while spinning
+    /// Access it atomically.
+    pub spin_hits: u64,
+    /// system calls made to wake the manager
+    /// Access it atomically.
+    pub wakes_sent: u64,
+    /// payload bytes that the worker copied
+    /// Access it atomically.
+    pub bytes_copied: u64,
+    /// request payload bytes read
+    /// Access it atomically.
+    pub request_bytes: u64,
+    /// response payload bytes written
+    /// Access it atomically.
+    pub response_bytes: u64,
+    /// times that no response slot was free
+    /// Access it atomically.
+    pub slot_waits: u64,
+    /// zero
+    pub reserved: [u8; 80],
+}
+assert_struct!(StatusSeat, 384, 64);
+assert_field!(StatusSeat, 384, sequence, 0, 8);
+assert_field!(StatusSeat, 384, role, 8, 32);
+assert_field!(StatusSeat, 384, language, 40, 16);
+assert_field!(StatusSeat, 384, pool, 56, 4);
+assert_field!(StatusSeat, 384, seat, 60, 4);
+assert_field!(StatusSeat, 384, state, 64, 4);
+assert_field!(StatusSeat, 384, pid, 68, 4);
+assert_field!(StatusSeat, 384, generation, 72, 4);
+assert_field!(StatusSeat, 384, layout_minor, 76, 2);
+assert_field!(StatusSeat, 384, protocol_version, 78, 2);
+assert_field!(StatusSeat, 384, capabilities, 80, 4);
+assert_field!(StatusSeat, 384, wake_strategy, 84, 4);
+assert_field!(StatusSeat, 384, flags, 88, 4);
+assert_field!(StatusSeat, 384, restarts, 92, 4);
+assert_field!(StatusSeat, 384, deaths_in_row, 96, 4);
+assert_field!(StatusSeat, 384, in_flight, 100, 4);
+assert_field!(StatusSeat, 384, in_flight_max, 104, 4);
+assert_field!(StatusSeat, 384, ring_capacity, 108, 4);
+assert_field!(StatusSeat, 384, request_fill, 112, 4);
+assert_field!(StatusSeat, 384, response_fill, 116, 4);
+assert_field!(StatusSeat, 384, request_slots, 120, 4);
+assert_field!(StatusSeat, 384, request_slots_taken, 124, 4);
+assert_field!(StatusSeat, 384, response_slots, 128, 4);
+assert_field!(StatusSeat, 384, response_slots_held, 132, 4);
+assert_field!(StatusSeat, 384, distrust_reason, 136, 4);
+assert_field!(StatusSeat, 384, wake_switches, 140, 4);
+assert_field!(StatusSeat, 384, spawned_ns, 144, 8);
+assert_field!(StatusSeat, 384, ready_ns, 152, 8);
+assert_field!(StatusSeat, 384, start_at_ns, 160, 8);
+assert_field!(StatusSeat, 384, beat_seen_ns, 168, 8);
+assert_field!(StatusSeat, 384, beat_count, 176, 8);
+assert_field!(StatusSeat, 384, beat_ns, 184, 8);
+assert_field!(StatusSeat, 384, progress, 192, 8);
+assert_field!(StatusSeat, 384, queue_depth, 200, 8);
+assert_field!(StatusSeat, 384, busy_since_ns, 208, 8);
+assert_field!(StatusSeat, 384, last_job_ns, 216, 8);
+assert_field!(StatusSeat, 384, jobs_ok, 224, 8);
+assert_field!(StatusSeat, 384, jobs_failed, 232, 8);
+assert_field!(StatusSeat, 384, errors, 240, 8);
+assert_field!(StatusSeat, 384, parks, 248, 8);
+assert_field!(StatusSeat, 384, spin_hits, 256, 8);
+assert_field!(StatusSeat, 384, wakes_sent, 264, 8);
+assert_field!(StatusSeat, 384, bytes_copied, 272, 8);
+assert_field!(StatusSeat, 384, request_bytes, 280, 8);
+assert_field!(StatusSeat, 384, response_bytes, 288, 8);
+assert_field!(StatusSeat, 384, slot_waits, 296, 8);
+assert_field!(StatusSeat, 384, reserved, 304, 80);
+
+/// One recent event. Lines that workers print are not kept here: a flood of them would push out the
+/// rest.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub struct StatusEvent {
+    /// odd while the block is being written
+    /// Access it atomically.
+    pub sequence: u64,
+    /// counts from 1
+    /// Access it atomically.
+    pub number: u64,
+    /// CLOCK_MONOTONIC
+    /// Access it atomically.
+    pub time_ns: u64,
+    /// number of the pool
+    /// Access it atomically.
+    pub pool: u32,
+    /// number of the seat in its pool
+    /// Access it atomically.
+    pub seat: u32,
+    /// 0 when it concerns no incarnation
+    /// Access it atomically.
+    pub generation: u32,
+    /// 0 when there is none
+    /// Access it atomically.
+    pub pid: u32,
+    /// as in docs/06-TELEMETRY-SAMPLES.md, zero-terminated
+    pub kind: [u8; 24],
+    /// of the pool, zero-terminated
+    pub role: [u8; 32],
+    /// a sentence, cut where the room ends, zero-terminated
+    pub text: [u8; 160],
+}
+assert_struct!(StatusEvent, 256, 64);
+assert_field!(StatusEvent, 256, sequence, 0, 8);
+assert_field!(StatusEvent, 256, number, 8, 8);
+assert_field!(StatusEvent, 256, time_ns, 16, 8);
+assert_field!(StatusEvent, 256, pool, 24, 4);
+assert_field!(StatusEvent, 256, seat, 28, 4);
+assert_field!(StatusEvent, 256, generation, 32, 4);
+assert_field!(StatusEvent, 256, pid, 36, 4);
+assert_field!(StatusEvent, 256, kind, 40, 24);
+assert_field!(StatusEvent, 256, role, 64, 32);
+assert_field!(StatusEvent, 256, text, 96, 160);
+
+/// A direct channel between two workers; none are made yet.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+pub struct StatusLink {
+    /// odd while the block is being written
+    /// Access it atomically.
+    pub sequence: u64,
+    /// of the writing worker
+    /// Access it atomically.
+    pub from_pool: u32,
+    /// of the writing worker
+    /// Access it atomically.
+    pub from_seat: u32,
+    /// of the writing worker
+    /// Access it atomically.
+    pub from_generation: u32,
+    /// of the reading worker
+    /// Access it atomically.
+    pub to_pool: u32,
+    /// of the reading worker
+    /// Access it atomically.
+    pub to_seat: u32,
+    /// of the reading worker
+    /// Access it atomically.
+    pub to_generation: u32,
+    /// 0: unused
+    /// Access it atomically.
+    pub state: u32,
+    /// zero
+    /// Access it atomically.
+    pub flags: u32,
+    /// CLOCK_MONOTONIC
+    /// Access it atomically.
+    pub created_ns: u64,
+    /// completed exchanges
+    /// Access it atomically.
+    pub exchanges: u64,
+    /// payload bytes written
+    /// Access it atomically.
+    pub bytes: u64,
+    /// zero
+    pub reserved: [u8; 64],
+}
+assert_struct!(StatusLink, 128, 64);
+assert_field!(StatusLink, 128, sequence, 0, 8);
+assert_field!(StatusLink, 128, from_pool, 8, 4);
+assert_field!(StatusLink, 128, from_seat, 12, 4);
+assert_field!(StatusLink, 128, from_generation, 16, 4);
+assert_field!(StatusLink, 128, to_pool, 20, 4);
+assert_field!(StatusLink, 128, to_seat, 24, 4);
+assert_field!(StatusLink, 128, to_generation, 28, 4);
+assert_field!(StatusLink, 128, state, 32, 4);
+assert_field!(StatusLink, 128, flags, 36, 4);
+assert_field!(StatusLink, 128, created_ns, 40, 8);
+assert_field!(StatusLink, 128, exchanges, 48, 8);
+assert_field!(StatusLink, 128, bytes, 56, 8);
+assert_field!(StatusLink, 128, reserved, 64, 64);
 
 /// Starts every message.
 #[repr(C, align(8))]

@@ -18,16 +18,16 @@ fn assertField(comptime T: type, comptime name: []const u8, comptime offset: usi
 }
 
 pub const layout_major: u16 = 1;
-pub const layout_minor: u16 = 0;
+pub const layout_minor: u16 = 1;
 pub const line_bytes: usize = 128;
 pub const region_align_bytes: usize = 65536;
 
 /// BLAKE2b-256 of the canonical layout.
 pub const layout_digest = [32]u8{
-    0x80, 0xfc, 0x7c, 0x8b, 0xf8, 0x5c, 0x99, 0x63,
-    0x5e, 0x86, 0x3b, 0x5c, 0xfe, 0xa2, 0xa6, 0x87,
-    0xce, 0xa3, 0xbb, 0x99, 0x2a, 0xd2, 0xb9, 0x56,
-    0x96, 0x6f, 0xb7, 0x2b, 0x97, 0x0b, 0xd7, 0xac,
+    0x1b, 0x01, 0xb9, 0x1f, 0x47, 0x66, 0xcf, 0xe7,
+    0x4b, 0x5f, 0x05, 0xd9, 0x4e, 0x0b, 0x63, 0x65,
+    0x1e, 0x96, 0xcd, 0x30, 0x3e, 0x6b, 0x94, 0x55,
+    0x9a, 0x08, 0x92, 0xeb, 0xca, 0x67, 0x9c, 0x12,
 };
 
 /// First word of every envelope, the letters WEIR in memory order.
@@ -65,6 +65,16 @@ pub const DIGEST_BYTES: u32 = 32;
 pub const BEAT_PERIOD_NS: u64 = 500000000;
 /// The low bits of a parked word name the sleeper's strategy, the rest is the epoch.
 pub const PARKED_EPOCH_SHIFT: u32 = 2;
+/// Second word of a manager's status page, the letters WIRSTAT in memory order.
+pub const STATUS_MAGIC: u64 = 23715728474655063;
+/// Size of a status page: its header, then all seats, events and links that it has room for.
+pub const STATUS_PAGE_BYTES: u64 = 524288;
+/// Seats that a status page has room for.
+pub const STATUS_SEAT_MAX: u32 = 1024;
+/// Events that a status page keeps; a newer one takes the place of the oldest.
+pub const STATUS_EVENT_MAX: u32 = 128;
+/// Links between workers that a status page has room for.
+pub const STATUS_LINK_MAX: u32 = 64;
 
 /// What a job asks for. Values below OPCODE_APPLICATION_FIRST are fixed here.
 pub const Opcode = enum(u16) {
@@ -296,6 +306,54 @@ pub const ErrorCode = enum(u32) {
     /// a step took longer than its deadline
     deadline = 22,
     _,
+};
+
+/// What a manager lives in.
+pub const ManagerKind = enum(u32) {
+    /// not told
+    none = 0,
+    /// a program that calls libweir; the manager has a thread of its own or is polled
+    c = 1,
+    /// an Erlang node, whose schedulers take the manager's turns
+    beam = 2,
+    _,
+};
+
+/// Bits of the flags of a status page's header.
+pub const StatusFlag = struct {
+    /// takes no new jobs: it drains or stops
+    pub const closed: u32 = 1;
+    /// has stopped its workers and is about to remove the page
+    pub const ended: u32 = 2;
+};
+
+/// What a seat of a pool is doing; the values are those of the manager's registry.
+pub const StatusSeatState = enum(u32) {
+    /// waits for the next start
+    empty = 0,
+    /// spawned, not yet ready
+    starting = 1,
+    /// serves
+    ready = 2,
+    /// finishes what it has
+    draining = 3,
+    /// killed, not yet reaped
+    dying = 4,
+    /// is not started again
+    quarantined = 5,
+    _,
+};
+
+/// Bits of the flags of a seat in a status page.
+pub const StatusSeatFlag = struct {
+    /// the seat that reloads use
+    pub const spare: u32 = 1;
+    /// above the high watermark and not yet below the low one
+    pub const throttled: u32 = 2;
+    /// broke the protocol; nothing more of it is believed
+    pub const distrusted: u32 = 4;
+    /// the worker's telemetry was being written: its numbers are older or missing
+    pub const torn: u32 = 8;
 };
 
 /// The least and most bytes that a request of an opcode may have.
@@ -688,6 +746,462 @@ comptime {
     assertField(Telemetry, "wakes_sent", 120);
     assertField(Telemetry, "errors", 128);
     assertField(Telemetry, "reserved", 320);
+}
+
+/// Starts a status page, the file `status` in a manager's private directory. It, each seat, each
+/// event and each link is a block of its own: the sequence is odd while the block is written.
+pub const StatusHeader = extern struct {
+    /// odd while the header is being written
+    /// Access it atomically.
+    sequence: u64 align(128),
+    /// STATUS_MAGIC
+    /// Access it atomically.
+    magic: u64,
+    /// of the manager
+    layout_major: u16,
+    /// of the manager
+    layout_minor: u16,
+    /// manager_kind
+    /// Access it atomically.
+    kind: u32,
+    /// of the manager's layout
+    layout_digest: [32]u8,
+    /// of the manager
+    /// Access it atomically.
+    pid: u32,
+    /// status_flag bits
+    /// Access it atomically.
+    flags: u32,
+    /// CLOCK_MONOTONIC of its start
+    /// Access it atomically.
+    started_ns: u64,
+    /// CLOCK_REALTIME of its start
+    /// Access it atomically.
+    started_wall_ns: u64,
+    /// CLOCK_MONOTONIC of the last writing of the header
+    /// Access it atomically.
+    updated_ns: u64,
+    /// the manager's name, zero-terminated
+    name: [64]u8,
+    /// STATUS_PAGE_BYTES
+    /// Access it atomically.
+    page_bytes: u64,
+    /// STATUS_SEAT_MAX
+    /// Access it atomically.
+    seat_capacity: u32,
+    /// seats in use, from the first on
+    /// Access it atomically.
+    seat_count: u32,
+    /// seats that the manager has; those beyond the capacity are not shown
+    /// Access it atomically.
+    seat_total: u32,
+    /// pools
+    /// Access it atomically.
+    pool_count: u32,
+    /// STATUS_EVENT_MAX
+    /// Access it atomically.
+    event_capacity: u32,
+    /// STATUS_LINK_MAX
+    /// Access it atomically.
+    link_capacity: u32,
+    /// links in use, from the first on
+    /// Access it atomically.
+    link_count: u32,
+    /// wake_strategy with which the manager sleeps
+    /// Access it atomically.
+    wake_strategy: u32,
+    /// events so far; number n stands at index (n - 1) modulo the capacity
+    /// Access it atomically.
+    event_count: u64,
+    /// jobs accepted
+    /// Access it atomically.
+    submitted: u64,
+    /// jobs ended, by outcome
+    /// Access it atomically.
+    outcomes: [16]u64,
+    /// envelopes published, repeats included
+    /// Access it atomically.
+    sent: u64,
+    /// jobs sent again after a worker was lost
+    /// Access it atomically.
+    resent: u64,
+    /// jobs that had to wait in the manager's queue
+    /// Access it atomically.
+    deferred: u64,
+    /// jobs that wait there now
+    /// Access it atomically.
+    deferred_now: u64,
+    /// jobs at workers now
+    /// Access it atomically.
+    in_flight: u64,
+    /// late, duplicate or forged responses dropped
+    /// Access it atomically.
+    stray_replies: u64,
+    /// incarnations that broke the protocol
+    /// Access it atomically.
+    protocol_errors: u64,
+    /// workers started again
+    /// Access it atomically.
+    restarts: u64,
+    /// request slots not yet given back
+    /// Access it atomically.
+    slots_taken: u64,
+    /// slots of replies that callers hold
+    /// Access it atomically.
+    held_bytes: u64,
+    /// payload bytes that the manager copied
+    /// Access it atomically.
+    bytes_copied: u64,
+    /// system calls made to wake workers
+    /// Access it atomically.
+    wakes_sent: u64,
+    /// sleeps of the manager's thread
+    /// Access it atomically.
+    parks: u64,
+    /// waits that ended while spinning
+    /// Access it atomically.
+    spin_hits: u64,
+    /// memory objects mapped now
+    /// Access it atomically.
+    mappings: u64,
+    /// zero
+    reserved: [3640]u8,
+};
+comptime {
+    assertStruct(StatusHeader, 4096, 128);
+    assertField(StatusHeader, "sequence", 0);
+    assertField(StatusHeader, "magic", 8);
+    assertField(StatusHeader, "layout_major", 16);
+    assertField(StatusHeader, "layout_minor", 18);
+    assertField(StatusHeader, "kind", 20);
+    assertField(StatusHeader, "layout_digest", 24);
+    assertField(StatusHeader, "pid", 56);
+    assertField(StatusHeader, "flags", 60);
+    assertField(StatusHeader, "started_ns", 64);
+    assertField(StatusHeader, "started_wall_ns", 72);
+    assertField(StatusHeader, "updated_ns", 80);
+    assertField(StatusHeader, "name", 88);
+    assertField(StatusHeader, "page_bytes", 152);
+    assertField(StatusHeader, "seat_capacity", 160);
+    assertField(StatusHeader, "seat_count", 164);
+    assertField(StatusHeader, "seat_total", 168);
+    assertField(StatusHeader, "pool_count", 172);
+    assertField(StatusHeader, "event_capacity", 176);
+    assertField(StatusHeader, "link_capacity", 180);
+    assertField(StatusHeader, "link_count", 184);
+    assertField(StatusHeader, "wake_strategy", 188);
+    assertField(StatusHeader, "event_count", 192);
+    assertField(StatusHeader, "submitted", 200);
+    assertField(StatusHeader, "outcomes", 208);
+    assertField(StatusHeader, "sent", 336);
+    assertField(StatusHeader, "resent", 344);
+    assertField(StatusHeader, "deferred", 352);
+    assertField(StatusHeader, "deferred_now", 360);
+    assertField(StatusHeader, "in_flight", 368);
+    assertField(StatusHeader, "stray_replies", 376);
+    assertField(StatusHeader, "protocol_errors", 384);
+    assertField(StatusHeader, "restarts", 392);
+    assertField(StatusHeader, "slots_taken", 400);
+    assertField(StatusHeader, "held_bytes", 408);
+    assertField(StatusHeader, "bytes_copied", 416);
+    assertField(StatusHeader, "wakes_sent", 424);
+    assertField(StatusHeader, "parks", 432);
+    assertField(StatusHeader, "spin_hits", 440);
+    assertField(StatusHeader, "mappings", 448);
+    assertField(StatusHeader, "reserved", 456);
+}
+
+/// One seat of a pool and the worker in it. What comes from the worker is its own opinion.
+pub const StatusSeat = extern struct {
+    /// odd while the block is being written; 0: never written
+    /// Access it atomically.
+    sequence: u64 align(64),
+    /// of the pool, zero-terminated
+    role: [32]u8,
+    /// of the worker, zero-terminated; empty before it is ready
+    language: [16]u8,
+    /// number of the pool
+    /// Access it atomically.
+    pool: u32,
+    /// number of the seat in its pool
+    /// Access it atomically.
+    seat: u32,
+    /// status_seat_state
+    /// Access it atomically.
+    state: u32,
+    /// 0 when nobody sits here
+    /// Access it atomically.
+    pid: u32,
+    /// of the incarnation, 0 when nobody sits here
+    /// Access it atomically.
+    generation: u32,
+    /// agreed
+    layout_minor: u16,
+    /// agreed
+    protocol_version: u16,
+    /// capability bits agreed
+    /// Access it atomically.
+    capabilities: u32,
+    /// wake_strategy with which the worker last slept
+    /// Access it atomically.
+    wake_strategy: u32,
+    /// status_seat_flag bits
+    /// Access it atomically.
+    flags: u32,
+    /// of this seat
+    /// Access it atomically.
+    restarts: u32,
+    /// without a stable period in between
+    /// Access it atomically.
+    deaths_in_row: u32,
+    /// jobs at this worker
+    /// Access it atomically.
+    in_flight: u32,
+    /// most jobs at this worker
+    /// Access it atomically.
+    in_flight_max: u32,
+    /// slots of each ring
+    /// Access it atomically.
+    ring_capacity: u32,
+    /// requests published and not yet taken
+    /// Access it atomically.
+    request_fill: u32,
+    /// responses published and not yet taken
+    /// Access it atomically.
+    response_fill: u32,
+    /// payload slots for requests
+    /// Access it atomically.
+    request_slots: u32,
+    /// of these not yet given back by the worker
+    /// Access it atomically.
+    request_slots_taken: u32,
+    /// payload slots for responses
+    /// Access it atomically.
+    response_slots: u32,
+    /// of these kept by callers beyond their callback
+    /// Access it atomically.
+    response_slots_held: u32,
+    /// error_code for which it is no longer believed, 0 for none
+    /// Access it atomically.
+    distrust_reason: u32,
+    /// times that a wake strategy of the worker stopped working
+    /// Access it atomically.
+    wake_switches: u32,
+    /// CLOCK_MONOTONIC when its process was started
+    /// Access it atomically.
+    spawned_ns: u64,
+    /// CLOCK_MONOTONIC when it became ready, 0 before
+    /// Access it atomically.
+    ready_ns: u64,
+    /// CLOCK_MONOTONIC before which an empty seat is not filled
+    /// Access it atomically.
+    start_at_ns: u64,
+    /// CLOCK_MONOTONIC when the manager last saw a new heartbeat
+    /// Access it atomically.
+    beat_seen_ns: u64,
+    /// heartbeats so far
+    /// Access it atomically.
+    beat_count: u64,
+    /// CLOCK_MONOTONIC of the last heartbeat, as the worker says
+    /// Access it atomically.
+    beat_ns: u64,
+    /// jobs ended and steps reported
+    /// Access it atomically.
+    progress: u64,
+    /// requests published and not yet begun, at the last heartbeat
+    /// Access it atomically.
+    queue_depth: u64,
+    /// CLOCK_MONOTONIC at which the running routine began, 0 for none
+    /// Access it atomically.
+    busy_since_ns: u64,
+    /// duration of the last routine
+    /// Access it atomically.
+    last_job_ns: u64,
+    /// jobs answered with ok
+    /// Access it atomically.
+    jobs_ok: u64,
+    /// jobs answered with anything else
+    /// Access it atomically.
+    jobs_failed: u64,
+    /// sum of the worker's error counts
+    /// Access it atomically.
+    errors: u64,
+    /// sleeps
+    /// Access it atomically.
+    parks: u64,
+    /// waits that ended while spinning
+    /// Access it atomically.
+    spin_hits: u64,
+    /// system calls made to wake the manager
+    /// Access it atomically.
+    wakes_sent: u64,
+    /// payload bytes that the worker copied
+    /// Access it atomically.
+    bytes_copied: u64,
+    /// request payload bytes read
+    /// Access it atomically.
+    request_bytes: u64,
+    /// response payload bytes written
+    /// Access it atomically.
+    response_bytes: u64,
+    /// times that no response slot was free
+    /// Access it atomically.
+    slot_waits: u64,
+    /// zero
+    reserved: [80]u8,
+};
+comptime {
+    assertStruct(StatusSeat, 384, 64);
+    assertField(StatusSeat, "sequence", 0);
+    assertField(StatusSeat, "role", 8);
+    assertField(StatusSeat, "language", 40);
+    assertField(StatusSeat, "pool", 56);
+    assertField(StatusSeat, "seat", 60);
+    assertField(StatusSeat, "state", 64);
+    assertField(StatusSeat, "pid", 68);
+    assertField(StatusSeat, "generation", 72);
+    assertField(StatusSeat, "layout_minor", 76);
+    assertField(StatusSeat, "protocol_version", 78);
+    assertField(StatusSeat, "capabilities", 80);
+    assertField(StatusSeat, "wake_strategy", 84);
+    assertField(StatusSeat, "flags", 88);
+    assertField(StatusSeat, "restarts", 92);
+    assertField(StatusSeat, "deaths_in_row", 96);
+    assertField(StatusSeat, "in_flight", 100);
+    assertField(StatusSeat, "in_flight_max", 104);
+    assertField(StatusSeat, "ring_capacity", 108);
+    assertField(StatusSeat, "request_fill", 112);
+    assertField(StatusSeat, "response_fill", 116);
+    assertField(StatusSeat, "request_slots", 120);
+    assertField(StatusSeat, "request_slots_taken", 124);
+    assertField(StatusSeat, "response_slots", 128);
+    assertField(StatusSeat, "response_slots_held", 132);
+    assertField(StatusSeat, "distrust_reason", 136);
+    assertField(StatusSeat, "wake_switches", 140);
+    assertField(StatusSeat, "spawned_ns", 144);
+    assertField(StatusSeat, "ready_ns", 152);
+    assertField(StatusSeat, "start_at_ns", 160);
+    assertField(StatusSeat, "beat_seen_ns", 168);
+    assertField(StatusSeat, "beat_count", 176);
+    assertField(StatusSeat, "beat_ns", 184);
+    assertField(StatusSeat, "progress", 192);
+    assertField(StatusSeat, "queue_depth", 200);
+    assertField(StatusSeat, "busy_since_ns", 208);
+    assertField(StatusSeat, "last_job_ns", 216);
+    assertField(StatusSeat, "jobs_ok", 224);
+    assertField(StatusSeat, "jobs_failed", 232);
+    assertField(StatusSeat, "errors", 240);
+    assertField(StatusSeat, "parks", 248);
+    assertField(StatusSeat, "spin_hits", 256);
+    assertField(StatusSeat, "wakes_sent", 264);
+    assertField(StatusSeat, "bytes_copied", 272);
+    assertField(StatusSeat, "request_bytes", 280);
+    assertField(StatusSeat, "response_bytes", 288);
+    assertField(StatusSeat, "slot_waits", 296);
+    assertField(StatusSeat, "reserved", 304);
+}
+
+/// One recent event. Lines that workers print are not kept here: a flood of them would push out the
+/// rest.
+pub const StatusEvent = extern struct {
+    /// odd while the block is being written
+    /// Access it atomically.
+    sequence: u64 align(64),
+    /// counts from 1
+    /// Access it atomically.
+    number: u64,
+    /// CLOCK_MONOTONIC
+    /// Access it atomically.
+    time_ns: u64,
+    /// number of the pool
+    /// Access it atomically.
+    pool: u32,
+    /// number of the seat in its pool
+    /// Access it atomically.
+    seat: u32,
+    /// 0 when it concerns no incarnation
+    /// Access it atomically.
+    generation: u32,
+    /// 0 when there is none
+    /// Access it atomically.
+    pid: u32,
+    /// as in docs/06-TELEMETRY-SAMPLES.md, zero-terminated
+    kind: [24]u8,
+    /// of the pool, zero-terminated
+    role: [32]u8,
+    /// a sentence, cut where the room ends, zero-terminated
+    text: [160]u8,
+};
+comptime {
+    assertStruct(StatusEvent, 256, 64);
+    assertField(StatusEvent, "sequence", 0);
+    assertField(StatusEvent, "number", 8);
+    assertField(StatusEvent, "time_ns", 16);
+    assertField(StatusEvent, "pool", 24);
+    assertField(StatusEvent, "seat", 28);
+    assertField(StatusEvent, "generation", 32);
+    assertField(StatusEvent, "pid", 36);
+    assertField(StatusEvent, "kind", 40);
+    assertField(StatusEvent, "role", 64);
+    assertField(StatusEvent, "text", 96);
+}
+
+/// A direct channel between two workers; none are made yet.
+pub const StatusLink = extern struct {
+    /// odd while the block is being written
+    /// Access it atomically.
+    sequence: u64 align(64),
+    /// of the writing worker
+    /// Access it atomically.
+    from_pool: u32,
+    /// of the writing worker
+    /// Access it atomically.
+    from_seat: u32,
+    /// of the writing worker
+    /// Access it atomically.
+    from_generation: u32,
+    /// of the reading worker
+    /// Access it atomically.
+    to_pool: u32,
+    /// of the reading worker
+    /// Access it atomically.
+    to_seat: u32,
+    /// of the reading worker
+    /// Access it atomically.
+    to_generation: u32,
+    /// 0: unused
+    /// Access it atomically.
+    state: u32,
+    /// zero
+    /// Access it atomically.
+    flags: u32,
+    /// CLOCK_MONOTONIC
+    /// Access it atomically.
+    created_ns: u64,
+    /// completed exchanges
+    /// Access it atomically.
+    exchanges: u64,
+    /// payload bytes written
+    /// Access it atomically.
+    bytes: u64,
+    /// zero
+    reserved: [64]u8,
+};
+comptime {
+    assertStruct(StatusLink, 128, 64);
+    assertField(StatusLink, "sequence", 0);
+    assertField(StatusLink, "from_pool", 8);
+    assertField(StatusLink, "from_seat", 12);
+    assertField(StatusLink, "from_generation", 16);
+    assertField(StatusLink, "to_pool", 20);
+    assertField(StatusLink, "to_seat", 24);
+    assertField(StatusLink, "to_generation", 28);
+    assertField(StatusLink, "state", 32);
+    assertField(StatusLink, "flags", 36);
+    assertField(StatusLink, "created_ns", 40);
+    assertField(StatusLink, "exchanges", 48);
+    assertField(StatusLink, "bytes", 56);
+    assertField(StatusLink, "reserved", 64);
 }
 
 /// Starts every message.

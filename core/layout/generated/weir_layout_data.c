@@ -272,6 +272,68 @@ const char *weir_error_code_name(uint32_t value)
     }
 }
 
+const char *weir_manager_kind_name(uint32_t value)
+{
+    switch (value) {
+    case 0:
+        return "none";
+    case 1:
+        return "c";
+    case 2:
+        return "beam";
+    default:
+        return "unknown";
+    }
+}
+
+const char *weir_status_flag_name(uint32_t value)
+{
+    switch (value) {
+    case 1:
+        return "closed";
+    case 2:
+        return "ended";
+    default:
+        return "unknown";
+    }
+}
+
+const char *weir_status_seat_state_name(uint32_t value)
+{
+    switch (value) {
+    case 0:
+        return "empty";
+    case 1:
+        return "starting";
+    case 2:
+        return "ready";
+    case 3:
+        return "draining";
+    case 4:
+        return "dying";
+    case 5:
+        return "quarantined";
+    default:
+        return "unknown";
+    }
+}
+
+const char *weir_status_seat_flag_name(uint32_t value)
+{
+    switch (value) {
+    case 1:
+        return "spare";
+    case 2:
+        return "throttled";
+    case 4:
+        return "distrusted";
+    case 8:
+        return "torn";
+    default:
+        return "unknown";
+    }
+}
+
 const struct weir_opcode_schema *weir_opcode_schema_find(uint32_t opcode)
 {
     static const struct weir_opcode_schema schemas[] = {
@@ -290,10 +352,10 @@ const struct weir_opcode_schema *weir_opcode_schema_find(uint32_t opcode)
 }
 
 const uint8_t weir_layout_digest[32] = {
-    0x80, 0xfc, 0x7c, 0x8b, 0xf8, 0x5c, 0x99, 0x63,
-    0x5e, 0x86, 0x3b, 0x5c, 0xfe, 0xa2, 0xa6, 0x87,
-    0xce, 0xa3, 0xbb, 0x99, 0x2a, 0xd2, 0xb9, 0x56,
-    0x96, 0x6f, 0xb7, 0x2b, 0x97, 0x0b, 0xd7, 0xac,
+    0x1b, 0x01, 0xb9, 0x1f, 0x47, 0x66, 0xcf, 0xe7,
+    0x4b, 0x5f, 0x05, 0xd9, 0x4e, 0x0b, 0x63, 0x65,
+    0x1e, 0x96, 0xcd, 0x30, 0x3e, 0x6b, 0x94, 0x55,
+    0x9a, 0x08, 0x92, 0xeb, 0xca, 0x67, 0x9c, 0x12,
 };
 
 /* Longer than the 4095 characters that ISO C promises for a literal. */
@@ -303,7 +365,7 @@ const char weir_layout_canonical_text[] =
     "canonical = true\n"
     "name = \"weir\"\n"
     "major = 1\n"
-    "minor = 0\n"
+    "minor = 1\n"
     "endian = \"little\"\n"
     "line_bytes = 128\n"
     "region_align_bytes = 65536\n"
@@ -392,6 +454,31 @@ const char weir_layout_canonical_text[] =
     "name = \"PARKED_EPOCH_SHIFT\"\n"
     "type = \"u32\"\n"
     "value = 2\n"
+    "\n"
+    "[[constant]]\n"
+    "name = \"STATUS_MAGIC\"\n"
+    "type = \"u64\"\n"
+    "value = 23715728474655063\n"
+    "\n"
+    "[[constant]]\n"
+    "name = \"STATUS_PAGE_BYTES\"\n"
+    "type = \"u64\"\n"
+    "value = 524288\n"
+    "\n"
+    "[[constant]]\n"
+    "name = \"STATUS_SEAT_MAX\"\n"
+    "type = \"u32\"\n"
+    "value = 1024\n"
+    "\n"
+    "[[constant]]\n"
+    "name = \"STATUS_EVENT_MAX\"\n"
+    "type = \"u32\"\n"
+    "value = 128\n"
+    "\n"
+    "[[constant]]\n"
+    "name = \"STATUS_LINK_MAX\"\n"
+    "type = \"u32\"\n"
+    "value = 64\n"
     "\n"
     "[[enum]]\n"
     "name = \"opcode\"\n"
@@ -564,6 +651,49 @@ const char weir_layout_canonical_text[] =
     "  { name = \"deadline\", value = 22 },\n"
     "]\n"
     "\n"
+    "[[enum]]\n"
+    "name = \"manager_kind\"\n"
+    "type = \"u32\"\n"
+    "kind = \"values\"\n"
+    "values = [\n"
+    "  { name = \"none\", value = 0 },\n"
+    "  { name = \"c\", value = 1 },\n"
+    "  { name = \"beam\", value = 2 },\n"
+    "]\n"
+    "\n"
+    "[[enum]]\n"
+    "name = \"status_flag\"\n"
+    "type = \"u32\"\n"
+    "kind = \"flags\"\n"
+    "values = [\n"
+    "  { name = \"closed\", value = 1 },\n"
+    "  { name = \"ended\", value = 2 },\n"
+    "]\n"
+    "\n"
+    "[[enum]]\n"
+    "name = \"status_seat_state\"\n"
+    "type = \"u32\"\n"
+    "kind = \"values\"\n"
+    "values = [\n"
+    "  { name = \"empty\", value = 0 },\n"
+    "  { name = \"starting\", value = 1 },\n"
+    "  { name = \"ready\", value = 2 },\n"
+    "  { name = \"draining\", value = 3 },\n"
+    "  { name = \"dying\", value = 4 },\n"
+    "  { name = \"quarantined\", value = 5 },\n"
+    "]\n"
+    "\n"
+    "[[enum]]\n"
+    "name = \"status_seat_flag\"\n"
+    "type = \"u32\"\n"
+    "kind = \"flags\"\n"
+    "values = [\n"
+    "  { name = \"spare\", value = 1 },\n"
+    "  { name = \"throttled\", value = 2 },\n"
+    "  { name = \"distrusted\", value = 4 },\n"
+    "  { name = \"torn\", value = 8 },\n"
+    "]\n"
+    "\n"
     "[[struct]]\n"
     "name = \"envelope\"\n"
     "align = 64\n"
@@ -720,6 +850,148 @@ const char weir_layout_canonical_text[] =
     "  { name = \"wakes_sent\", type = \"u64\", offset = 120, atomic = true },\n"
     "  { name = \"errors\", type = \"u64[24]\", offset = 128, atomic = true },\n"
     "  { name = \"reserved\", type = \"u8[64]\", offset = 320 },\n"
+    "]\n"
+    "\n"
+    "[[struct]]\n"
+    "name = \"status_header\"\n"
+    "align = 128\n"
+    "size = 4096\n"
+    "writer = \"manager\"\n"
+    "fields = [\n"
+    "  { name = \"sequence\", type = \"u64\", offset = 0, atomic = true },\n"
+    "  { name = \"magic\", type = \"u64\", offset = 8, atomic = true },\n"
+    "  { name = \"layout_major\", type = \"u16\", offset = 16 },\n"
+    "  { name = \"layout_minor\", type = \"u16\", offset = 18 },\n"
+    "  { name = \"kind\", type = \"u32\", offset = 20, atomic = true },\n"
+    "  { name = \"layout_digest\", type = \"u8[32]\", offset = 24 },\n"
+    "  { name = \"pid\", type = \"u32\", offset = 56, atomic = true },\n"
+    "  { name = \"flags\", type = \"u32\", offset = 60, atomic = true },\n"
+    "  { name = \"started_ns\", type = \"u64\", offset = 64, atomic = true },\n"
+    "  { name = \"started_wall_ns\", type = \"u64\", offset = 72, atomic = true },\n"
+    "  { name = \"updated_ns\", type = \"u64\", offset = 80, atomic = true },\n"
+    "  { name = \"name\", type = \"u8[64]\", offset = 88 },\n"
+    "  { name = \"page_bytes\", type = \"u64\", offset = 152, atomic = true },\n"
+    "  { name = \"seat_capacity\", type = \"u32\", offset = 160, atomic = true },\n"
+    "  { name = \"seat_count\", type = \"u32\", offset = 164, atomic = true },\n"
+    "  { name = \"seat_total\", type = \"u32\", offset = 168, atomic = true },\n"
+    "  { name = \"pool_count\", type = \"u32\", offset = 172, atomic = true },\n"
+    "  { name = \"event_capacity\", type = \"u32\", offset = 176, atomic = true },\n"
+    "  { name = \"link_capacity\", type = \"u32\", offset = 180, atomic = true },\n"
+    "  { name = \"link_count\", type = \"u32\", offset = 184, atomic = true },\n"
+    "  { name = \"wake_strategy\", type = \"u32\", offset = 188, atomic = true },\n"
+    "  { name = \"event_count\", type = \"u64\", offset = 192, atomic = true },\n"
+    "  { name = \"submitted\", type = \"u64\", offset = 200, atomic = true },\n"
+    "  { name = \"outcomes\", type = \"u64[16]\", offset = 208, atomic = true },\n"
+    "  { name = \"sent\", type = \"u64\", offset = 336, atomic = true },\n"
+    "  { name = \"resent\", type = \"u64\", offset = 344, atomic = true },\n"
+    "  { name = \"deferred\", type = \"u64\", offset = 352, atomic = true },\n"
+    "  { name = \"deferred_now\", type = \"u64\", offset = 360, atomic = true },\n"
+    "  { name = \"in_flight\", type = \"u64\", offset = 368, atomic = true },\n"
+    "  { name = \"stray_replies\", type = \"u64\", offset = 376, atomic = true },\n"
+    "  { name = \"protocol_errors\", type = \"u64\", offset = 384, atomic = true },\n"
+    "  { name = \"restarts\", type = \"u64\", offset = 392, atomic = true },\n"
+    "  { name = \"slots_taken\", type = \"u64\", offset = 400, atomic = true },\n"
+    "  { name = \"held_bytes\", type = \"u64\", offset = 408, atomic = true },\n"
+    "  { name = \"bytes_copied\", type = \"u64\", offset = 416, atomic = true },\n"
+    "  { name = \"wakes_sent\", type = \"u64\", offset = 424, atomic = true },\n"
+    "  { name = \"parks\", type = \"u64\", offset = 432, atomic = true },\n"
+    "  { name = \"spin_hits\", type = \"u64\", offset = 440, atomic = true },\n"
+    "  { name = \"mappings\", type = \"u64\", offset = 448, atomic = true },\n"
+    "  { name = \"reserved\", type = \"u8[3640]\", offset = 456 },\n"
+    "]\n"
+    "\n"
+    "[[struct]]\n"
+    "name = \"status_seat\"\n"
+    "align = 64\n"
+    "size = 384\n"
+    "writer = \"manager\"\n"
+    "fields = [\n"
+    "  { name = \"sequence\", type = \"u64\", offset = 0, atomic = true },\n"
+    "  { name = \"role\", type = \"u8[32]\", offset = 8 },\n"
+    "  { name = \"language\", type = \"u8[16]\", offset = 40 },\n"
+    "  { name = \"pool\", type = \"u32\", offset = 56, atomic = true },\n"
+    "  { name = \"seat\", type = \"u32\", offset = 60, atomic = true },\n"
+    "  { name = \"state\", type = \"u32\", offset = 64, atomic = true },\n"
+    "  { name = \"pid\", type = \"u32\", offset = 68, atomic = true },\n"
+    "  { name = \"generation\", type = \"u32\", offset = 72, atomic = true },\n"
+    "  { name = \"layout_minor\", type = \"u16\", offset = 76 },\n"
+    "  { name = \"protocol_version\", type = \"u16\", offset = 78 },\n"
+    "  { name = \"capabilities\", type = \"u32\", offset = 80, atomic = true },\n"
+    "  { name = \"wake_strategy\", type = \"u32\", offset = 84, atomic = true },\n"
+    "  { name = \"flags\", type = \"u32\", offset = 88, atomic = true },\n"
+    "  { name = \"restarts\", type = \"u32\", offset = 92, atomic = true },\n"
+    "  { name = \"deaths_in_row\", type = \"u32\", offset = 96, atomic = true },\n"
+    "  { name = \"in_flight\", type = \"u32\", offset = 100, atomic = true },\n"
+    "  { name = \"in_flight_max\", type = \"u32\", offset = 104, atomic = true },\n"
+    "  { name = \"ring_capacity\", type = \"u32\", offset = 108, atomic = true },\n"
+    "  { name = \"request_fill\", type = \"u32\", offset = 112, atomic = true },\n"
+    "  { name = \"response_fill\", type = \"u32\", offset = 116, atomic = true },\n"
+    "  { name = \"request_slots\", type = \"u32\", offset = 120, atomic = true },\n"
+    "  { name = \"request_slots_taken\", type = \"u32\", offset = 124, atomic = true },\n"
+    "  { name = \"response_slots\", type = \"u32\", offset = 128, atomic = true },\n"
+    "  { name = \"response_slots_held\", type = \"u32\", offset = 132, atomic = true },\n"
+    "  { name = \"distrust_reason\", type = \"u32\", offset = 136, atomic = true },\n"
+    "  { name = \"wake_switches\", type = \"u32\", offset = 140, atomic = true },\n"
+    "  { name = \"spawned_ns\", type = \"u64\", offset = 144, atomic = true },\n"
+    "  { name = \"ready_ns\", type = \"u64\", offset = 152, atomic = true },\n"
+    "  { name = \"start_at_ns\", type = \"u64\", offset = 160, atomic = true },\n"
+    "  { name = \"beat_seen_ns\", type = \"u64\", offset = 168, atomic = true },\n"
+    "  { name = \"beat_count\", type = \"u64\", offset = 176, atomic = true },\n"
+    "  { name = \"beat_ns\", type = \"u64\", offset = 184, atomic = true },\n"
+    "  { name = \"progress\", type = \"u64\", offset = 192, atomic = true },\n"
+    "  { name = \"queue_depth\", type = \"u64\", offset = 200, atomic = true },\n"
+    "  { name = \"busy_since_ns\", type = \"u64\", offset = 208, atomic = true },\n"
+    "  { name = \"last_job_ns\", type = \"u64\", offset = 216, atomic = true },\n"
+    "  { name = \"jobs_ok\", type = \"u64\", offset = 224, atomic = true },\n"
+    "  { name = \"jobs_failed\", type = \"u64\", offset = 232, atomic = true },\n"
+    "  { name = \"errors\", type = \"u64\", offset = 240, atomic = true },\n"
+    "  { name = \"parks\", type = \"u64\", offset = 248, atomic = true },\n"
+    "  { name = \"spin_hits\", type = \"u64\", offset = 256, atomic = true },\n"
+    "  { name = \"wakes_sent\", type = \"u64\", offset = 264, atomic = true },\n"
+    "  { name = \"bytes_copied\", type = \"u64\", offset = 272, atomic = true },\n"
+    "  { name = \"request_bytes\", type = \"u64\", offset = 280, atomic = true },\n"
+    "  { name = \"response_bytes\", type = \"u64\", offset = 288, atomic = true },\n"
+    "  { name = \"slot_waits\", type = \"u64\", offset = 296, atomic = true },\n"
+    "  { name = \"reserved\", type = \"u8[80]\", offset = 304 },\n"
+    "]\n"
+    "\n"
+    "[[struct]]\n"
+    "name = \"status_event\"\n"
+    "align = 64\n"
+    "size = 256\n"
+    "writer = \"manager\"\n"
+    "fields = [\n"
+    "  { name = \"sequence\", type = \"u64\", offset = 0, atomic = true },\n"
+    "  { name = \"number\", type = \"u64\", offset = 8, atomic = true },\n"
+    "  { name = \"time_ns\", type = \"u64\", offset = 16, atomic = true },\n"
+    "  { name = \"pool\", type = \"u32\", offset = 24, atomic = true },\n"
+    "  { name = \"seat\", type = \"u32\", offset = 28, atomic = true },\n"
+    "  { name = \"generation\", type = \"u32\", offset = 32, atomic = true },\n"
+    "  { name = \"pid\", type = \"u32\", offset = 36, atomic = true },\n"
+    "  { name = \"kind\", type = \"u8[24]\", offset = 40 },\n"
+    "  { name = \"role\", type = \"u8[32]\", offset = 64 },\n"
+    "  { name = \"text\", type = \"u8[160]\", offset = 96 },\n"
+    "]\n"
+    "\n"
+    "[[struct]]\n"
+    "name = \"status_link\"\n"
+    "align = 64\n"
+    "size = 128\n"
+    "writer = \"manager\"\n"
+    "fields = [\n"
+    "  { name = \"sequence\", type = \"u64\", offset = 0, atomic = true },\n"
+    "  { name = \"from_pool\", type = \"u32\", offset = 8, atomic = true },\n"
+    "  { name = \"from_seat\", type = \"u32\", offset = 12, atomic = true },\n"
+    "  { name = \"from_generation\", type = \"u32\", offset = 16, atomic = true },\n"
+    "  { name = \"to_pool\", type = \"u32\", offset = 20, atomic = true },\n"
+    "  { name = \"to_seat\", type = \"u32\", offset = 24, atomic = true },\n"
+    "  { name = \"to_generation\", type = \"u32\", offset = 28, atomic = true },\n"
+    "  { name = \"state\", type = \"u32\", offset = 32, atomic = true },\n"
+    "  { name = \"flags\", type = \"u32\", offset = 36, atomic = true },\n"
+    "  { name = \"created_ns\", type = \"u64\", offset = 40, atomic = true },\n"
+    "  { name = \"exchanges\", type = \"u64\", offset = 48, atomic = true },\n"
+    "  { name = \"bytes\", type = \"u64\", offset = 56, atomic = true },\n"
+    "  { name = \"reserved\", type = \"u8[64]\", offset = 64 },\n"
     "]\n"
     "\n"
     "[[struct]]\n"
