@@ -210,10 +210,9 @@ static void set_up(scene *here)
     here->manager_eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     here->worker_eventfd = dup(here->manager_eventfd);
     struct weir_manager_control *own = here->manager.manager_control;
-    weir_ring_producer_init(&here->requests, here->manager.request_ring, config.ring_capacity,
-                            &own->request_published,
+    weir_ring_producer_init(&here->requests, here->manager.request_ring, &own->request_published,
                             &here->manager.worker_control->request_consumed, 0);
-    weir_ring_consumer_init(&here->taken, here->worker.request_ring, config.ring_capacity,
+    weir_ring_consumer_init(&here->taken, here->worker.request_ring,
                             &here->worker.worker_control->request_consumed, 0);
     weir_waker_init(&here->waker, &here->manager.worker_control->worker_parked, &own->request_bell,
                     &own->manager_refused, here->manager_eventfd, signal_sleeper, here);

@@ -2,29 +2,28 @@
 
 #include <assert.h>
 
-void weir_ring_producer_init(weir_ring_producer *producer, struct weir_envelope *slots,
-                             uint32_t capacity, uint64_t *published, const uint64_t *consumed,
-                             uint64_t first_index)
+void weir_ring_producer_init(weir_ring_producer *producer, weir_envelope_slice slots,
+                             uint64_t *published, const uint64_t *consumed, uint64_t first_index)
 {
-    assert(capacity >= 1 && (capacity & (capacity - 1)) == 0);
+    assert(slots.count >= 1 && (slots.count & (slots.count - 1)) == 0);
     *producer = (weir_ring_producer){
-        .slots = slots,
+        .slots = slots.at,
         .published = published,
         .consumed = consumed,
-        .capacity = capacity,
+        .capacity = slots.count,
         .tail = first_index,
         .head_seen = first_index,
     };
 }
 
-void weir_ring_consumer_init(weir_ring_consumer *consumer, const struct weir_envelope *slots,
-                             uint32_t capacity, uint64_t *consumed, uint64_t first_index)
+void weir_ring_consumer_init(weir_ring_consumer *consumer, weir_envelope_slice slots,
+                             uint64_t *consumed, uint64_t first_index)
 {
-    assert(capacity >= 1 && (capacity & (capacity - 1)) == 0);
+    assert(slots.count >= 1 && (slots.count & (slots.count - 1)) == 0);
     *consumer = (weir_ring_consumer){
-        .slots = slots,
+        .slots = slots.at,
         .consumed = consumed,
-        .capacity = capacity,
+        .capacity = slots.count,
         .head = first_index,
     };
 }

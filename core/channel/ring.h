@@ -43,6 +43,7 @@
 #include "base/atomic.h"
 #include "channel/envelope.h"
 #include "layout/generated/weir_layout.h"
+#include "memory/slice.h"
 #include "weir/status.h"
 
 #define WEIR_ENVELOPE_WORDS (sizeof(struct weir_envelope) / sizeof(uint64_t))
@@ -68,12 +69,12 @@ typedef struct weir_ring_consumer {
     uint64_t head; /**< Index of the next envelope to take. */
 } weir_ring_consumer;
 
-/** Both ends begin at @p first_index, which is 0 except in tests of the wrap-around. */
-void weir_ring_producer_init(weir_ring_producer *producer, struct weir_envelope *slots,
-                             uint32_t capacity, uint64_t *published, const uint64_t *consumed,
-                             uint64_t first_index);
-void weir_ring_consumer_init(weir_ring_consumer *consumer, const struct weir_envelope *slots,
-                             uint32_t capacity, uint64_t *consumed, uint64_t first_index);
+/** Both ends begin at @p first_index, which is 0 except in tests of the wrap-around. The count of
+ * @p slots is a power of two; the consumer only reads them. */
+void weir_ring_producer_init(weir_ring_producer *producer, weir_envelope_slice slots,
+                             uint64_t *published, const uint64_t *consumed, uint64_t first_index);
+void weir_ring_consumer_init(weir_ring_consumer *consumer, weir_envelope_slice slots,
+                             uint64_t *consumed, uint64_t first_index);
 
 /** Looks at the consumer's count again. Returns WEIR_OK or WEIR_PROTOCOL, after which nothing was
  * believed. */

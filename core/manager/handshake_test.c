@@ -19,11 +19,11 @@ static void use_and_part(handshake_bench *bench, bench_worker *worker)
 {
     weir_error error = {.text = ""};
     WEIR_EXPECT_STATUS(weir_arena_seal_worker_object(&bench->arena, &error), WEIR_OK);
-    weir_store_relaxed_u64((uint64_t *)bench->arena.request_payload, 41);
+    weir_store_relaxed_u64((uint64_t *)bench->arena.request_payload.at, 41);
     WEIR_EXPECT_EQ(weir_os()->eventfd_ring(bench->terms.request_eventfd), 0);
     struct pollfd ready = {.fd = bench->terms.response_eventfd, .events = POLLIN};
     WEIR_EXPECT_EQ(weir_os()->poll_until(&ready, 1, weir_test_deadline(30), NULL), 1);
-    WEIR_EXPECT_EQ(weir_load_relaxed_u64((uint64_t *)bench->arena.response_payload), 42);
+    WEIR_EXPECT_EQ(weir_load_relaxed_u64((uint64_t *)bench->arena.response_payload.at), 42);
     close(bench->h.fd);
     bench->h.fd = -1;
     WEIR_EXPECT_EQ(bench_wait(worker), 0);

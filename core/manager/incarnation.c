@@ -81,25 +81,23 @@ static weir_status build_channels(weir_incarnation *incarnation, weir_error *err
     weir_arena *arena = &incarnation->arena;
     const weir_pool_options *options = &incarnation->pool->options;
     weir_ring_producer_init(&incarnation->requests, arena->request_ring,
-                            arena->config.ring_capacity, &arena->manager_control->request_published,
+                            &arena->manager_control->request_published,
                             &arena->worker_control->request_consumed, 0);
     weir_ring_consumer_init(&incarnation->responses, arena->response_ring,
-                            arena->config.ring_capacity, &arena->manager_control->response_consumed,
-                            0);
+                            &arena->manager_control->response_consumed, 0);
     weir_slot_map request_map;
     weir_slot_map_init(&request_map, arena->config.request_class,
                        arena->config.request_class_count);
     weir_slot_map_init(&incarnation->response_map, arena->config.response_class,
                        arena->config.response_class_count);
     weir_release_writer_init(&incarnation->releases, arena->response_release,
-                             arena->response_release_capacity,
                              &arena->manager_control->response_released);
     weir_waker_init(&incarnation->waker, &arena->worker_control->worker_parked,
                     &arena->manager_control->request_bell, &arena->manager_control->manager_refused,
                     incarnation->request_eventfd, signal_worker, incarnation);
-    weir_status status = weir_slot_pool_init(
-        &incarnation->request_slots, &request_map, arena->request_release,
-        arena->request_release_capacity, &arena->worker_control->request_released);
+    weir_status status =
+        weir_slot_pool_init(&incarnation->request_slots, &request_map, arena->request_release,
+                            &arena->worker_control->request_released);
     if (status == WEIR_OK) {
         /* The loop spins for all workers at once; a single gate of its own never spins. */
         status = weir_sleeper_init(&incarnation->sleeper, &arena->manager_control->manager_parked,

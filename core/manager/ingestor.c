@@ -200,7 +200,8 @@ static void verify(weir_incarnation *incarnation, arrival *arrival)
         }
         return;
     }
-    const uint8_t *stored = incarnation->arena.response_payload + envelope->payload_offset;
+    const uint8_t *stored = weir_bytes_at(incarnation->arena.response_payload,
+                                          envelope->payload_offset, envelope->payload_bytes);
     if (arrival->entry->result_buffer != NULL || (envelope->flags & WEIR_PACKING_FLAGS) != 0) {
         const weir_outcome_code received = receive_elsewhere(incarnation->manager, arrival, stored);
         /* A reason that does not fit into the caller's buffer leaves the failure what it is. */

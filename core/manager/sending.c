@@ -34,10 +34,13 @@ static void fill(weir_pool *pool, const weir_placement *placed)
 {
     weir_job_entry *entry = placed->entry;
     weir_incarnation *to = placed->to;
-    uint8_t *slot = to->arena.request_payload + entry->slot_offset;
+    uint8_t *slot =
+        weir_bytes_at(to->arena.request_payload, entry->slot_offset, entry->stored_bytes);
     if (placed->from != NULL) {
         if (entry->stored_bytes > 0) {
-            memcpy(slot, placed->from->arena.request_payload + placed->from_offset,
+            memcpy(slot,
+                   weir_bytes_at(placed->from->arena.request_payload, placed->from_offset,
+                                 entry->stored_bytes),
                    entry->stored_bytes);
             count_copied(pool, entry->stored_bytes);
         }

@@ -20,7 +20,31 @@ static uint8_t *at(const weir_object *object, const weir_arena_plan *plan, enum 
     return object->base + plan->region[kind - 1].offset;
 }
 
-/* Gives the arena its private sizes and its typed pointers. */
+/* The length of a slice is that of the region in the private plan: a header that was read may say
+ * where a region lies, but its length follows from the checked configuration. */
+static weir_envelope_slice ring_at(const weir_object *object, const weir_arena_plan *plan,
+                                   enum weir_region kind)
+{
+    return (weir_envelope_slice){
+        .at = (void *)at(object, plan, kind),
+        .count = (uint32_t)(plan->region[kind - 1].bytes / sizeof(struct weir_envelope))};
+}
+
+static weir_release_slice release_at(const weir_object *object, const weir_arena_plan *plan,
+                                     enum weir_region kind)
+{
+    return (weir_release_slice){.at = (void *)at(object, plan, kind),
+                                .count =
+                                    (uint32_t)(plan->region[kind - 1].bytes / sizeof(uint32_t))};
+}
+
+static weir_byte_slice payload_at(const weir_object *object, const weir_arena_plan *plan,
+                                  enum weir_region kind)
+{
+    return (weir_byte_slice){.at = at(object, plan, kind), .bytes = plan->region[kind - 1].bytes};
+}
+
+/* Gives the arena its private sizes, its typed pointers and its slices. */
 static void fill(weir_arena *arena, const weir_arena_config *config, const weir_arena_plan *plan,
                  uint32_t generation)
 {
@@ -28,23 +52,19 @@ static void fill(weir_arena *arena, const weir_arena_config *config, const weir_
     const weir_object *b = &arena->worker_object;
     arena->generation = generation;
     arena->config = *config;
-    arena->request_release_capacity = plan->request_release_capacity;
-    arena->response_release_capacity = plan->response_release_capacity;
-    arena->request_payload_bytes = weir_slot_map_bytes(&plan->request_map);
-    arena->response_payload_bytes = weir_slot_map_bytes(&plan->response_map);
 
     arena->manager_header = (void *)at(a, plan, WEIR_REGION_MANAGER_HEADER);
     arena->manager_control = (void *)at(a, plan, WEIR_REGION_MANAGER_CONTROL);
-    arena->request_ring = (void *)at(a, plan, WEIR_REGION_REQUEST_RING);
-    arena->response_release = (void *)at(a, plan, WEIR_REGION_RESPONSE_RELEASE);
-    arena->request_payload = at(a, plan, WEIR_REGION_REQUEST_PAYLOAD);
+    arena->request_ring = ring_at(a, plan, WEIR_REGION_REQUEST_RING);
+    arena->response_release = release_at(a, plan, WEIR_REGION_RESPONSE_RELEASE);
+    arena->request_payload = payload_at(a, plan, WEIR_REGION_REQUEST_PAYLOAD);
 
     arena->worker_header = (void *)at(b, plan, WEIR_REGION_WORKER_HEADER);
     arena->worker_control = (void *)at(b, plan, WEIR_REGION_WORKER_CONTROL);
     arena->telemetry = (void *)at(b, plan, WEIR_REGION_TELEMETRY);
-    arena->response_ring = (void *)at(b, plan, WEIR_REGION_RESPONSE_RING);
-    arena->request_release = (void *)at(b, plan, WEIR_REGION_REQUEST_RELEASE);
-    arena->response_payload = at(b, plan, WEIR_REGION_RESPONSE_PAYLOAD);
+    arena->response_ring = ring_at(b, plan, WEIR_REGION_RESPONSE_RING);
+    arena->request_release = release_at(b, plan, WEIR_REGION_REQUEST_RELEASE);
+    arena->response_payload = payload_at(b, plan, WEIR_REGION_RESPONSE_PAYLOAD);
 }
 
 /* Guards are 64 KiB; a larger page could not be protected on its own. */

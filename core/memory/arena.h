@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 #include "layout/generated/weir_layout.h"
+#include "memory/slice.h"
 #include "weir/arena_config.h"
 #include "weir/status.h"
 
@@ -53,33 +54,29 @@ typedef struct weir_object {
 } weir_object;
 
 /**
- * Both objects with pointers to their regions. Everything that sizes an access (capacities,
- * classes, lengths) is a private copy, checked once; nothing is taken from shared memory again. The
- * pointers into the object that the other side writes must only be read through core/base/atomic.h
- * or validated copies.
+ * Both objects with pointers to their structs and slices of their other regions. Everything that
+ * sizes an access (counts, classes, lengths) is a private copy, checked once; nothing is taken from
+ * shared memory again. What points into the object that the other side writes must only be read
+ * through core/base/atomic.h or validated copies.
  */
 typedef struct weir_arena {
     weir_object manager_object; /**< A. */
     weir_object worker_object;  /**< B. */
     uint32_t generation;
-    weir_arena_config config;           /**< Private copy of all sizes. */
-    uint32_t request_release_capacity;  /**< Entries, a power of two. */
-    uint32_t response_release_capacity; /**< Entries, a power of two. */
-    size_t request_payload_bytes;
-    size_t response_payload_bytes;
+    weir_arena_config config; /**< Private copy of all sizes. */
 
     struct weir_manager_header *manager_header;
     struct weir_manager_control *manager_control;
-    struct weir_envelope *request_ring;
-    uint32_t *response_release;
-    uint8_t *request_payload;
+    weir_envelope_slice request_ring;
+    weir_release_slice response_release; /**< Its count is a power of two. */
+    weir_byte_slice request_payload;
 
     struct weir_worker_header *worker_header;
     struct weir_worker_control *worker_control;
     struct weir_telemetry *telemetry;
-    struct weir_envelope *response_ring;
-    uint32_t *request_release;
-    uint8_t *response_payload;
+    weir_envelope_slice response_ring;
+    weir_release_slice request_release; /**< Its count is a power of two. */
+    weir_byte_slice response_payload;
 } weir_arena;
 
 /**

@@ -43,7 +43,7 @@ WEIR_TEST(arena_intruder, is_refused_by_the_kernel_in_everything)
     weir_arena arena;
     weir_error error = {{0}};
     WEIR_EXPECT_STATUS(weir_arena_create(&config, 9, &arena, &error), WEIR_OK);
-    memset(arena.request_payload, 0x11, arena.request_payload_bytes);
+    memset(arena.request_payload.at, 0x11, arena.request_payload.bytes);
     int sockets[2];
     WEIR_EXPECT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
     const pid_t intruder = weir_test_fork(become_intruder, &sockets[1]);
@@ -53,17 +53,17 @@ WEIR_TEST(arena_intruder, is_refused_by_the_kernel_in_everything)
                                  arena.worker_object.fd),
                    0);
     hear(sockets[0]);
-    WEIR_EXPECT_EQ(arena.response_payload[63], 0x5A);
+    WEIR_EXPECT_EQ(arena.response_payload.at[63], 0x5A);
     WEIR_EXPECT_STATUS(weir_arena_seal_worker_object(&arena, &error), WEIR_OK);
     tell(sockets[0]);
     hear(sockets[0]);
-    WEIR_EXPECT_EQ(arena.response_payload[63], 0xA5);
+    WEIR_EXPECT_EQ(arena.response_payload.at[63], 0xA5);
 
     /* Nor may the manager write what is the worker's. */
     const intruder_target b = {
         .fd = arena.worker_object.fd,
-        .mapping = arena.response_payload,
-        .offset = (size_t)(arena.response_payload - arena.worker_object.base),
+        .mapping = arena.response_payload.at,
+        .offset = (size_t)(arena.response_payload.at - arena.worker_object.base),
         .bytes = arena.worker_object.bytes,
     };
     expect_refused(intruder_try_size(&b));
@@ -71,10 +71,10 @@ WEIR_TEST(arena_intruder, is_refused_by_the_kernel_in_everything)
     tell(sockets[0]);
     WEIR_EXPECT_EQ(weir_test_wait(intruder, weir_test_deadline(20)), 0);
     close(sockets[0]);
-    for (size_t i = 0; i < arena.request_payload_bytes; i++) {
-        WEIR_EXPECT_EQ(arena.request_payload[i], 0x11);
+    for (size_t i = 0; i < arena.request_payload.bytes; i++) {
+        WEIR_EXPECT_EQ(arena.request_payload.at[i], 0x11);
     }
-    arena.request_payload[0] = 0x12; /* the one writer still may */
-    WEIR_EXPECT_EQ(arena.response_payload[63], 0xA5);
+    arena.request_payload.at[0] = 0x12; /* the one writer still may */
+    WEIR_EXPECT_EQ(arena.response_payload.at[63], 0xA5);
     weir_arena_destroy(&arena);
 }

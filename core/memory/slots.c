@@ -50,10 +50,9 @@ uint32_t weir_slot_map_slot_bytes(const weir_slot_map *map, uint32_t slot)
 }
 
 weir_status weir_slot_pool_init(weir_slot_pool *pool, const weir_slot_map *map,
-                                const uint32_t *entries, uint32_t capacity,
-                                const uint64_t *released)
+                                weir_release_slice entries, const uint64_t *released)
 {
-    assert(capacity >= map->slot_total && (capacity & (capacity - 1)) == 0);
+    assert(entries.count >= map->slot_total && (entries.count & (entries.count - 1)) == 0);
     memset(pool, 0, sizeof *pool);
     const size_t total = map->slot_total;
     uint32_t *lists = malloc(total * (sizeof *lists + sizeof *pool->is_taken));
@@ -72,8 +71,8 @@ weir_status weir_slot_pool_init(weir_slot_pool *pool, const weir_slot_map *map,
             lists[class->first_slot + k] = class->first_slot + class->slot_count - 1 - k;
         }
     }
-    pool->entries = entries;
-    pool->entry_mask = capacity - 1;
+    pool->entries = entries.at;
+    pool->entry_mask = entries.count - 1;
     pool->released = released;
     return WEIR_OK;
 }
@@ -84,12 +83,12 @@ void weir_slot_pool_destroy(weir_slot_pool *pool)
     memset(pool, 0, sizeof *pool);
 }
 
-void weir_release_writer_init(weir_release_writer *writer, uint32_t *entries, uint32_t capacity,
+void weir_release_writer_init(weir_release_writer *writer, weir_release_slice entries,
                               uint64_t *released)
 {
-    assert((capacity & (capacity - 1)) == 0);
-    writer->entries = entries;
-    writer->entry_mask = capacity - 1;
+    assert(entries.count >= 1 && (entries.count & (entries.count - 1)) == 0);
+    writer->entries = entries.at;
+    writer->entry_mask = entries.count - 1;
     writer->released = released;
     writer->written = 0;
 }

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "base/atomic.h"
+#include "memory/slice.h"
 #include "weir/arena_config.h"
 #include "weir/status.h"
 
@@ -119,10 +120,10 @@ typedef struct weir_slot {
     uint32_t bytes;  /**< Size of the slot. */
 } weir_slot;
 
-/** Returns WEIR_OK or WEIR_NO_MEMORY. @p capacity is that of the release ring, a power of two >=
- * slot_total. */
+/** Returns WEIR_OK or WEIR_NO_MEMORY. @p entries is the other side's release ring, which the pool
+ * only reads; its count is a power of two >= slot_total. */
 weir_status weir_slot_pool_init(weir_slot_pool *pool, const weir_slot_map *map,
-                                const uint32_t *entries, uint32_t capacity,
+                                weir_release_slice entries,
                                 const uint64_t *released) WEIR_MUST_CHECK;
 
 /** Frees the lists; safe on a zeroed pool and twice. */
@@ -208,8 +209,8 @@ typedef struct weir_release_writer {
     uint64_t written;   /**< Private; may run ahead of the shared count until it is published. */
 } weir_release_writer;
 
-/** Begins at count 0, in fresh memory. @p capacity is a power of two. */
-void weir_release_writer_init(weir_release_writer *writer, uint32_t *entries, uint32_t capacity,
+/** Begins at count 0, in fresh memory. The count of @p entries is a power of two. */
+void weir_release_writer_init(weir_release_writer *writer, weir_release_slice entries,
                               uint64_t *released);
 
 /** Notes a release; visible to the owner after weir_release_publish. */

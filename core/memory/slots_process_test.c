@@ -30,16 +30,16 @@ static void write_note(weir_arena *arena, uint64_t index, note value)
 {
     uint64_t words[2];
     memcpy(words, &value, sizeof words);
-    uint64_t *ring = (uint64_t *)arena->request_ring;
-    weir_copy_words_out(ring + index % arena->config.ring_capacity * 2, words, 2);
+    uint64_t *ring = (uint64_t *)arena->request_ring.at;
+    weir_copy_words_out(ring + index % arena->request_ring.count * 2, words, 2);
     weir_store_release_u64(&arena->manager_control->request_published, index + 1);
 }
 
 static note read_note(const weir_arena *arena, uint64_t index)
 {
     uint64_t words[2];
-    const uint64_t *ring = (const uint64_t *)arena->request_ring;
-    weir_copy_words_in(words, ring + index % arena->config.ring_capacity * 2, 2);
+    const uint64_t *ring = (const uint64_t *)arena->request_ring.at;
+    weir_copy_words_in(words, ring + index % arena->request_ring.count * 2, 2);
     note value;
     memcpy(&value, words, sizeof value);
     return value;
@@ -57,7 +57,7 @@ static void read_and_release(weir_arena *arena, uint64_t *state)
     weir_slot_map map;
     weir_slot_map_init(&map, arena->config.request_class, arena->config.request_class_count);
     weir_release_writer writer;
-    weir_release_writer_init(&writer, arena->request_release, arena->request_release_capacity,
+    weir_release_writer_init(&writer, arena->request_release,
                              &arena->worker_control->request_released);
     held_slot held[HELD_MAX];
     uint32_t count = 0;
@@ -71,7 +71,7 @@ static void read_and_release(weir_arena *arena, uint64_t *state)
                 weir_slot_map_find(&map, next->said.offset, next->said.bytes, &next->number),
                 WEIR_OK);
             WEIR_EXPECT_EQ(
-                weir_crc32c(arena->request_payload + next->said.offset, next->said.bytes),
+                weir_crc32c(arena->request_payload.at + next->said.offset, next->said.bytes),
                 next->said.crc);
         } else if (count == 0) {
             weir_os()->yield();
@@ -80,7 +80,7 @@ static void read_and_release(weir_arena *arena, uint64_t *state)
         if (count == HELD_MAX || next_random(state) % 3 == 0 || consumed == EXCHANGES) {
             const uint32_t i = (uint32_t)(next_random(state) % count);
             WEIR_EXPECT_EQ(
-                weir_crc32c(arena->request_payload + held[i].said.offset, held[i].said.bytes),
+                weir_crc32c(arena->request_payload.at + held[i].said.offset, held[i].said.bytes),
                 held[i].said.crc);
             weir_release_slot(&writer, held[i].number);
             held[i] = held[--count];
@@ -115,12 +115,12 @@ static bool send_one(weir_arena *arena, weir_slot_pool *pool, uint64_t index, ui
     }
     const uint32_t used = bytes < slot.bytes ? bytes : slot.bytes;
     for (uint32_t i = 0; i < used; i++) {
-        arena->request_payload[slot.offset + i] = (uint8_t)(next_random(state) >> 56);
+        arena->request_payload.at[slot.offset + i] = (uint8_t)(next_random(state) >> 56);
     }
     write_note(arena, index,
                (note){.offset = slot.offset,
                       .bytes = used,
-                      .crc = weir_crc32c(arena->request_payload + slot.offset, used)});
+                      .crc = weir_crc32c(arena->request_payload.at + slot.offset, used)});
     return true;
 }
 
@@ -135,7 +135,6 @@ static void exchange(uint32_t backing)
     weir_slot_pool pool;
     weir_slot_map_init(&map, config.request_class, config.request_class_count);
     WEIR_EXPECT_STATUS(weir_slot_pool_init(&pool, &map, arena.request_release,
-                                           arena.request_release_capacity,
                                            &arena.worker_control->request_released),
                        WEIR_OK);
     const pid_t reader = weir_test_fork(run_reader, &arena);

@@ -17,14 +17,18 @@ typedef struct pair {
     weir_release_writer writer;
 } pair;
 
+static weir_release_slice entries_of(pair *both)
+{
+    return (weir_release_slice){.at = both->entries, .count = CAPACITY};
+}
+
 static void pair_init(pair *both)
 {
     memset(both, 0, sizeof *both);
     weir_slot_map_init(&both->map, classes, CLASSES);
     WEIR_EXPECT_STATUS(
-        weir_slot_pool_init(&both->pool, &both->map, both->entries, CAPACITY, &both->released),
-        WEIR_OK);
-    weir_release_writer_init(&both->writer, both->entries, CAPACITY, &both->released);
+        weir_slot_pool_init(&both->pool, &both->map, entries_of(both), &both->released), WEIR_OK);
+    weir_release_writer_init(&both->writer, entries_of(both), &both->released);
 }
 
 static weir_slot take(pair *both, uint32_t bytes)

@@ -132,7 +132,7 @@ WEIR_TEST(worker_fault, answers_corrupt_to_a_damaged_payload_and_goes_on)
     fixture_start(&fixture, NULL);
     struct weir_envelope request =
         small_manager_request(&fixture.manager, TEST_KILL, "payload", 7); /* must not be called */
-    fixture.manager.arena.request_payload[request.payload_offset + 3] ^= 1;
+    fixture.manager.arena.request_payload.at[request.payload_offset + 3] ^= 1;
     send_changed(&fixture, &request, true);
     const small_reply reply = fixture_expect(&fixture, request.job_id, WEIR_REPLY_STATUS_CORRUPT);
     WEIR_EXPECT_EQ(reply.envelope.payload_bytes, 0);

@@ -77,7 +77,8 @@ static weir_status find_payload(weir_worker *worker, weir_job *job, uint64_t ind
         return weir_worker_fault(worker, WEIR_ERROR_CODE_PAYLOAD_RANGE, index);
     }
     job->has_request_slot = true;
-    job->payload = worker->terms->arena.request_payload + request->payload_offset;
+    job->payload = weir_bytes_at(worker->terms->arena.request_payload, request->payload_offset,
+                                 request->payload_bytes);
     job->payload_bytes = request->payload_bytes;
     return WEIR_OK;
 }
@@ -99,7 +100,8 @@ static uint32_t open_payload(weir_worker *worker, weir_job *job)
     if (packing != 0) {
         /* A private copy, so that what is unpacked is what was checked. */
         memcpy(worker->stored_scratch,
-               worker->terms->arena.request_payload + request->payload_offset,
+               weir_bytes_at(worker->terms->arena.request_payload, request->payload_offset,
+                             request->payload_bytes),
                request->payload_bytes);
         weir_counter_add(&worker->counters.bytes_copied, request->payload_bytes);
         job->payload = worker->stored_scratch;

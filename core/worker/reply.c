@@ -56,6 +56,13 @@ static weir_status wait_for_slot(weir_job *job, uint32_t bytes, weir_slot *slot)
     }
 }
 
+/* The reply's slot in the arena; reply_bytes never exceeds it. */
+static uint8_t *slot_of(const weir_job *job)
+{
+    return weir_bytes_at(job->worker->terms->arena.response_payload, job->reply_slot.offset,
+                         job->reply_slot.bytes);
+}
+
 weir_status weir_job_reply(weir_job *job, size_t bytes, void **reply)
 {
     weir_worker *worker = job->worker;
@@ -84,7 +91,7 @@ weir_status weir_job_reply(weir_job *job, size_t bytes, void **reply)
     job->is_asked = true;
     job->has_reply_slot = true;
     job->reply_bytes = (uint32_t)bytes;
-    job->reply = worker->terms->arena.response_payload + job->reply_slot.offset;
+    job->reply = slot_of(job);
     if (worker->reply_scratch != NULL && bytes >= worker->terms->compress_min_bytes) {
         job->reply = worker->reply_scratch;
     }
@@ -148,7 +155,7 @@ static void put_reason(weir_job *job)
     }
     job->has_reply_slot = true;
     job->reply_bytes = bytes;
-    job->reply = worker->terms->arena.response_payload + job->reply_slot.offset;
+    job->reply = slot_of(job);
     memcpy(job->reply, job->reason, bytes);
     weir_counter_add(&worker->counters.bytes_copied, bytes);
 }
@@ -221,7 +228,7 @@ weir_status weir_reply_stage(weir_job *job, uint32_t status)
         .deadline_ns = job->request.deadline_ns,
     };
     if (job->has_reply_slot) {
-        uint8_t *slot = worker->terms->arena.response_payload + job->reply_slot.offset;
+        uint8_t *slot = slot_of(job);
         if (job->reply != slot) {
             reply.flags |= (uint16_t)move_from_scratch(job, slot, &stored_bytes);
         }

@@ -80,20 +80,19 @@ static weir_status join_memory(weir_worker *worker)
         .version = terms->layout_minor,
         .capabilities = (uint16_t)terms->capabilities,
     };
-    weir_ring_consumer_init(&worker->requests, arena->request_ring, config->ring_capacity,
+    weir_ring_consumer_init(&worker->requests, arena->request_ring,
                             &worker->control->request_consumed, 0);
-    weir_ring_producer_init(&worker->responses, arena->response_ring, config->ring_capacity,
+    weir_ring_producer_init(&worker->responses, arena->response_ring,
                             &worker->control->response_published,
                             &worker->manager->response_consumed, 0);
     weir_slot_map_init(&worker->request_map, config->request_class, config->request_class_count);
     weir_release_writer_init(&worker->releases, arena->request_release,
-                             arena->request_release_capacity, &worker->control->request_released);
+                             &worker->control->request_released);
     worker->request_bytes_max = largest_slot(config->request_class, config->request_class_count);
     worker->response_bytes_max = largest_slot(config->response_class, config->response_class_count);
     weir_slot_map responses;
     weir_slot_map_init(&responses, config->response_class, config->response_class_count);
     return weir_slot_pool_init(&worker->response_pool, &responses, arena->response_release,
-                               arena->response_release_capacity,
                                &worker->manager->response_released);
 }
 

@@ -371,10 +371,10 @@ static void show_envelope(scene *at)
     await_ends(1);
     nap_ms(10);
     const weir_arena *arena = &peek(at, 0)->arena;
-    print_hex("request envelope, slot 0 of request_ring", &arena->request_ring[0], 64);
-    print_hex("its payload, slot 0 of request_payload", arena->request_payload, 33);
-    print_hex("response envelope, slot 0 of response_ring", &arena->response_ring[0], 64);
-    print_hex("entry 0 of request_release", &arena->request_release[0], 4);
+    print_hex("request envelope, slot 0 of request_ring", arena->request_ring.at, 64);
+    print_hex("its payload, slot 0 of request_payload", arena->request_payload.at, 33);
+    print_hex("response envelope, slot 0 of response_ring", arena->response_ring.at, 64);
+    print_hex("entry 0 of request_release", arena->request_release.at, 4);
     const struct weir_manager_control *a = arena->manager_control;
     const struct weir_worker_control *b = arena->worker_control;
     printf("A: request_published %" PRIu64 " response_consumed %" PRIu64

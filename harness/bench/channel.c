@@ -15,14 +15,14 @@ weir_status weir_bench_channel_init(weir_bench_channel *channel, uint64_t spin_m
     }
     struct weir_manager_control *manager = &shared->manager;
     struct weir_worker_control *worker = &shared->worker;
-    weir_ring_producer_init(&channel->request_out, shared->requests, WEIR_BENCH_RING,
-                            &manager->request_published, &worker->request_consumed, 0);
-    weir_ring_consumer_init(&channel->request_in, shared->requests, WEIR_BENCH_RING,
+    const weir_envelope_slice requests = {.at = shared->requests, .count = WEIR_BENCH_RING};
+    const weir_envelope_slice responses = {.at = shared->responses, .count = WEIR_BENCH_RING};
+    weir_ring_producer_init(&channel->request_out, requests, &manager->request_published,
                             &worker->request_consumed, 0);
-    weir_ring_producer_init(&channel->response_out, shared->responses, WEIR_BENCH_RING,
-                            &worker->response_published, &manager->response_consumed, 0);
-    weir_ring_consumer_init(&channel->response_in, shared->responses, WEIR_BENCH_RING,
+    weir_ring_consumer_init(&channel->request_in, requests, &worker->request_consumed, 0);
+    weir_ring_producer_init(&channel->response_out, responses, &worker->response_published,
                             &manager->response_consumed, 0);
+    weir_ring_consumer_init(&channel->response_in, responses, &manager->response_consumed, 0);
     weir_waker_init(&channel->peer_waker, &worker->worker_parked, &manager->request_bell,
                     &manager->manager_refused, -1, NULL, NULL);
     weir_waker_init(&channel->lead_waker, &manager->manager_parked, &worker->response_bell,

@@ -24,9 +24,9 @@ static void join(ring_box *box, uint32_t capacity, uint64_t first_index)
 {
     age(box->slots, capacity, first_index);
     *box->published = *box->consumed = first_index;
-    weir_ring_producer_init(&box->producer, box->slots, capacity, box->published, box->consumed,
-                            first_index);
-    weir_ring_consumer_init(&box->consumer, box->slots, capacity, box->consumed, first_index);
+    const weir_envelope_slice slots = {.at = box->slots, .count = capacity};
+    weir_ring_producer_init(&box->producer, slots, box->published, box->consumed, first_index);
+    weir_ring_consumer_init(&box->consumer, slots, box->consumed, first_index);
 }
 
 /* Pages: counts, guard, slots (at their end), guard. */

@@ -29,11 +29,16 @@ typedef struct ring_pair {
     uint64_t wrong;                       /* read after the threads have joined */
 } ring_pair;
 
+static inline weir_envelope_slice ring_pair_slots(ring_pair *pair)
+{
+    return (weir_envelope_slice){.at = pair->slots, .count = RING_PAIR_CAPACITY};
+}
+
 static inline void *ring_pair_consume(void *argument)
 {
     ring_pair *pair = argument;
     weir_ring_consumer consumer;
-    weir_ring_consumer_init(&consumer, pair->slots, RING_PAIR_CAPACITY, &pair->consumed, 0);
+    weir_ring_consumer_init(&consumer, ring_pair_slots(pair), &pair->consumed, 0);
     uint64_t wrong = 0;
     for (uint64_t taken = 0; taken < RING_PAIR_ENVELOPES;) {
         struct weir_envelope copy;
@@ -57,8 +62,7 @@ static inline void *ring_pair_consume(void *argument)
 static inline void ring_pair_produce(ring_pair *pair)
 {
     weir_ring_producer producer;
-    weir_ring_producer_init(&producer, pair->slots, RING_PAIR_CAPACITY, &pair->published,
-                            &pair->consumed, 0);
+    weir_ring_producer_init(&producer, ring_pair_slots(pair), &pair->published, &pair->consumed, 0);
     for (uint64_t sent = 0; sent < RING_PAIR_ENVELOPES;) {
         uint64_t batch = sent % RING_PAIR_BATCH_MAX + 1;
         batch = batch < RING_PAIR_ENVELOPES - sent ? batch : RING_PAIR_ENVELOPES - sent;

@@ -50,22 +50,23 @@ weir_status fixture_attach(const weir_arena *manager, weir_arena *worker, weir_e
 
 void fixture_regions(const weir_arena *arena, fixture_region regions[FIXTURE_REGIONS])
 {
-    const size_t ring_bytes = arena->config.ring_capacity * sizeof(struct weir_envelope);
     const fixture_region all[FIXTURE_REGIONS] = {
         {"manager_header", (uint8_t *)arena->manager_header, sizeof *arena->manager_header, true},
         {"manager_control", (uint8_t *)arena->manager_control, sizeof *arena->manager_control,
          true},
-        {"request_ring", (uint8_t *)arena->request_ring, ring_bytes, true},
-        {"response_release", (uint8_t *)arena->response_release,
-         arena->response_release_capacity * sizeof(uint32_t), true},
-        {"request_payload", arena->request_payload, arena->request_payload_bytes, true},
+        {"request_ring", (uint8_t *)arena->request_ring.at,
+         arena->request_ring.count * sizeof(struct weir_envelope), true},
+        {"response_release", (uint8_t *)arena->response_release.at,
+         arena->response_release.count * sizeof(uint32_t), true},
+        {"request_payload", arena->request_payload.at, arena->request_payload.bytes, true},
         {"worker_header", (uint8_t *)arena->worker_header, sizeof *arena->worker_header, false},
         {"worker_control", (uint8_t *)arena->worker_control, sizeof *arena->worker_control, false},
         {"telemetry", (uint8_t *)arena->telemetry, sizeof *arena->telemetry, false},
-        {"response_ring", (uint8_t *)arena->response_ring, ring_bytes, false},
-        {"request_release", (uint8_t *)arena->request_release,
-         arena->request_release_capacity * sizeof(uint32_t), false},
-        {"response_payload", arena->response_payload, arena->response_payload_bytes, false},
+        {"response_ring", (uint8_t *)arena->response_ring.at,
+         arena->response_ring.count * sizeof(struct weir_envelope), false},
+        {"request_release", (uint8_t *)arena->request_release.at,
+         arena->request_release.count * sizeof(uint32_t), false},
+        {"response_payload", arena->response_payload.at, arena->response_payload.bytes, false},
     };
     memcpy(regions, all, sizeof all);
 }

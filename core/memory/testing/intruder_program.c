@@ -58,24 +58,24 @@ int main(void)
     weir_arena arena;
     attach(&arena);
     const intruder_target a = {.fd = arena.manager_object.fd,
-                               .mapping = arena.request_payload,
+                               .mapping = arena.request_payload.at,
                                .offset =
-                                   (size_t)(arena.request_payload - arena.manager_object.base),
+                                   (size_t)(arena.request_payload.at - arena.manager_object.base),
                                .bytes = arena.manager_object.bytes};
     const intruder_target b = {.fd = arena.worker_object.fd,
                                .offset =
-                                   (size_t)(arena.response_payload - arena.worker_object.base),
+                                   (size_t)(arena.response_payload.at - arena.worker_object.base),
                                .bytes = arena.worker_object.bytes};
     demand(intruder_try_size(&a), "A");
     demand(intruder_try_write(&a), "A");
     demand(intruder_try_size(&b), "B before READY");
-    memset(arena.response_payload, 0x5A, 64);
+    memset(arena.response_payload.at, 0x5A, 64);
     tell('r');
     hear(); /* sealed */
     demand(intruder_try_size(&b), "B after READY");
     demand(intruder_try_write(&b), "B after READY");
     /* The mapping made before goes on being its own. */
-    memset(arena.response_payload, 0xA5, 64);
+    memset(arena.response_payload.at, 0xA5, 64);
     tell('w');
     hear();
     weir_arena_destroy(&arena);

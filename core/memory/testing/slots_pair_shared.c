@@ -24,6 +24,11 @@ typedef struct reader {
     int torn;
 } reader;
 
+static weir_release_slice entries_of(shared *memory)
+{
+    return (weir_release_slice){.at = memory->entries, .count = CAPACITY};
+}
+
 static void map_init(weir_slot_map *map)
 {
     static const weir_size_class classes[] = {{64, 12}, {256, 4}};
@@ -40,7 +45,7 @@ static void *read_slots(void *argument)
 {
     reader *me = argument;
     weir_release_writer writer;
-    weir_release_writer_init(&writer, me->memory->entries, CAPACITY, &me->memory->released);
+    weir_release_writer_init(&writer, entries_of(me->memory), &me->memory->released);
     for (uint64_t consumed = 0; consumed < EXCHANGES;) {
         const uint64_t published = weir_load_acquire_u64(&me->memory->published);
         if (published == consumed) {
@@ -99,8 +104,7 @@ int slots_pair_run(void (*publish)(weir_release_writer *writer))
     map_init(&other.map);
     weir_slot_pool pool;
     pthread_t thread;
-    if (weir_slot_pool_init(&pool, &other.map, memory->entries, CAPACITY, &memory->released) !=
-            WEIR_OK ||
+    if (weir_slot_pool_init(&pool, &other.map, entries_of(memory), &memory->released) != WEIR_OK ||
         pthread_create(&thread, NULL, read_slots, &other) != 0) {
         return 2;
     }

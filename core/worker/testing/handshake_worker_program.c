@@ -71,8 +71,8 @@ static int serve(weir_worker_terms *terms)
         weir_os()->eventfd_drain(terms->request_eventfd) != 0) {
         return 2;
     }
-    const uint64_t asked = weir_load_relaxed_u64((uint64_t *)terms->arena.request_payload);
-    weir_store_relaxed_u64((uint64_t *)terms->arena.response_payload, asked + 1);
+    const uint64_t asked = weir_load_relaxed_u64((uint64_t *)terms->arena.request_payload.at);
+    weir_store_relaxed_u64((uint64_t *)terms->arena.response_payload.at, asked + 1);
     if (weir_os()->eventfd_ring(terms->response_eventfd) != 0 || !wait_readable(terms->socket_fd)) {
         return 3;
     }

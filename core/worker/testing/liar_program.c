@@ -57,22 +57,18 @@ static void join(liar *liar)
     weir_arena *arena = &liar->terms.arena;
     struct weir_worker_control *control = arena->worker_control;
     liar->control = control;
-    weir_ring_consumer_init(&liar->requests, arena->request_ring, arena->config.ring_capacity,
-                            &control->request_consumed, 0);
-    weir_ring_producer_init(&liar->responses, arena->response_ring, arena->config.ring_capacity,
-                            &control->response_published,
+    weir_ring_consumer_init(&liar->requests, arena->request_ring, &control->request_consumed, 0);
+    weir_ring_producer_init(&liar->responses, arena->response_ring, &control->response_published,
                             &arena->manager_control->response_consumed, 0);
     weir_slot_map_init(&liar->request_map, arena->config.request_class,
                        arena->config.request_class_count);
     weir_slot_map map;
     weir_slot_map_init(&map, arena->config.response_class, arena->config.response_class_count);
     if (weir_slot_pool_init(&liar->reply_slots, &map, arena->response_release,
-                            arena->response_release_capacity,
                             &arena->manager_control->response_released) != WEIR_OK) {
         exit(4);
     }
-    weir_release_writer_init(&liar->releases, arena->request_release,
-                             arena->request_release_capacity, &control->request_released);
+    weir_release_writer_init(&liar->releases, arena->request_release, &control->request_released);
     weir_waker_init(&liar->waker, &arena->manager_control->manager_parked, &control->response_bell,
                     &control->worker_refused, liar->terms.response_eventfd, no_signal, NULL);
     weir_store_release_u32(&control->state, WEIR_WORKER_STATE_SERVING);
@@ -104,8 +100,11 @@ static struct weir_envelope make_reply(liar *liar, const struct weir_envelope *r
         if (weir_slot_pool_take(&liar->reply_slots, request->payload_bytes, &slot) != WEIR_OK) {
             exit(5);
         }
-        memcpy(liar->terms.arena.response_payload + slot.offset,
-               liar->terms.arena.request_payload + request->payload_offset, request->payload_bytes);
+        memcpy(
+            weir_bytes_at(liar->terms.arena.response_payload, slot.offset, request->payload_bytes),
+            weir_bytes_at(liar->terms.arena.request_payload, request->payload_offset,
+                          request->payload_bytes),
+            request->payload_bytes);
         reply.payload_offset = slot.offset;
     }
     return reply;
@@ -265,7 +264,7 @@ static void lie_about(liar *liar, const struct weir_envelope *request)
         weir_envelope_seal(&reply, index + 1);
         reply.sequence = weir_envelope_sequence(index);
     } else if (liar->lie == LIE_PAYLOAD_CHANGED) {
-        liar->terms.arena.response_payload[reply.payload_offset] ^= 1;
+        *weir_bytes_at(liar->terms.arena.response_payload, reply.payload_offset, 1) ^= 1;
     }
     write_lie(liar, request);
     push(liar, &reply);
@@ -346,9 +345,9 @@ static void forge(liar *liar)
 {
     const weir_arena *arena = &liar->terms.arena;
     const uint64_t index = weir_load_relaxed_u64(&arena->manager_control->response_consumed);
-    const uint64_t capacity = arena->config.ring_capacity;
+    const uint64_t capacity = arena->request_ring.count;
     struct weir_envelope envelope;
-    weir_copy_words_in(&envelope, &arena->request_ring[next_random(liar) % capacity],
+    weir_copy_words_in(&envelope, &arena->request_ring.at[next_random(liar) % capacity],
                        WEIR_ENVELOPE_WORDS);
     envelope.status = (uint16_t)(1 + next_random(liar) % 8);
     envelope.flags = (uint16_t)(next_random(liar) % 8);
@@ -356,7 +355,7 @@ static void forge(liar *liar)
     envelope.payload_bytes = (uint32_t)(next_random(liar) % 300);
     envelope.original_bytes = envelope.payload_bytes;
     weir_envelope_seal(&envelope, index);
-    weir_copy_words_out(&arena->response_ring[index & (capacity - 1)],
+    weir_copy_words_out(&arena->response_ring.at[index & (capacity - 1)],
                         (const weir_word *)(const void *)&envelope, WEIR_ENVELOPE_WORDS);
 }
 
@@ -364,7 +363,7 @@ static void make_noise(liar *liar)
 {
     weir_arena *arena = &liar->terms.arena;
     /* READY is checked against the header; a worker that spoils it at once is never let in. */
-    while (weir_load_acquire_u32(&arena->request_ring[0].sequence) == 0) {
+    while (weir_load_acquire_u32(&arena->request_ring.at[0].sequence) == 0) {
         beat(liar);
         weir_os()->sleep_until(weir_deadline_in(WEIR_NS_PER_MS));
     }
@@ -372,8 +371,8 @@ static void make_noise(liar *liar)
         beat(liar);
         switch (next_random(liar) % 8) {
         case 0:
-            scribble(liar, arena->response_ring,
-                     arena->config.ring_capacity * sizeof(struct weir_envelope));
+            scribble(liar, arena->response_ring.at,
+                     arena->response_ring.count * sizeof(struct weir_envelope));
             break;
         case 1:
             scribble(liar, arena->worker_control, sizeof *arena->worker_control);
@@ -382,11 +381,11 @@ static void make_noise(liar *liar)
             scribble(liar, arena->telemetry, sizeof *arena->telemetry);
             break;
         case 3:
-            scribble(liar, arena->request_release,
-                     arena->request_release_capacity * sizeof(uint32_t));
+            scribble(liar, arena->request_release.at,
+                     arena->request_release.count * sizeof(uint32_t));
             break;
         case 4:
-            scribble(liar, arena->response_payload, arena->response_payload_bytes);
+            scribble(liar, arena->response_payload.at, arena->response_payload.bytes);
             break;
         case 5:
             scribble(liar, arena->worker_header, sizeof *arena->worker_header);

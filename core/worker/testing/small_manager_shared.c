@@ -59,20 +59,18 @@ static void join_rings(small_manager *manager)
 {
     weir_arena *arena = &manager->arena;
     const weir_arena_config *config = &arena->config;
-    weir_ring_producer_init(&manager->requests, arena->request_ring, config->ring_capacity,
+    weir_ring_producer_init(&manager->requests, arena->request_ring,
                             &arena->manager_control->request_published,
                             &arena->worker_control->request_consumed, 0);
-    weir_ring_consumer_init(&manager->responses, arena->response_ring, config->ring_capacity,
+    weir_ring_consumer_init(&manager->responses, arena->response_ring,
                             &arena->manager_control->response_consumed, 0);
     weir_slot_map requests;
     weir_slot_map_init(&requests, config->request_class, config->request_class_count);
     weir_slot_map_init(&manager->response_map, config->response_class,
                        config->response_class_count);
     weir_release_writer_init(&manager->releases, arena->response_release,
-                             arena->response_release_capacity,
                              &arena->manager_control->response_released);
     if (weir_slot_pool_init(&manager->request_pool, &requests, arena->request_release,
-                            arena->request_release_capacity,
                             &arena->worker_control->request_released) != WEIR_OK) {
         give_up("slot pool");
     }
@@ -247,7 +245,7 @@ struct weir_envelope small_manager_request(small_manager *manager, uint16_t opco
         if (status != WEIR_OK) {
             give_up("no request slot became free");
         }
-        memcpy(manager->arena.request_payload + slot.offset, payload, bytes);
+        memcpy(weir_bytes_at(manager->arena.request_payload, slot.offset, bytes), payload, bytes);
         request.payload_offset = slot.offset;
         if (!manager->setup.is_without_payload_crc) {
             request.flags = WEIR_ENVELOPE_FLAG_PAYLOAD_CRC;
@@ -329,7 +327,8 @@ weir_status small_manager_receive(small_manager *manager, small_reply *reply, ui
         return refuse("payload offset", reply->envelope.payload_offset);
     }
     reply->has_slot = true;
-    reply->payload = manager->arena.response_payload + reply->envelope.payload_offset;
+    reply->payload =
+        weir_bytes_at(manager->arena.response_payload, reply->envelope.payload_offset, bytes);
     if (!manager->setup.is_without_payload_crc &&
         weir_crc32c(reply->payload, bytes) != reply->envelope.payload_crc) {
         return refuse("payload checksum", reply->envelope.payload_crc);
