@@ -17,9 +17,15 @@ defmodule Weir.MixProject do
   # Telemetry is used when the host application brings it; naming it here without a dependency
   # keeps Mix from asking for Hex.
   def application do
-    [extra_applications: [:logger, telemetry: :optional]]
+    [extra_applications: [:logger, telemetry: :optional] ++ test_applications(Mix.env())]
   end
 
-  defp elixirc_paths(:test), do: ["lib", "test/support"]
-  defp elixirc_paths(_), do: ["lib"]
+  # Debian's erlang-proper, for the properties.
+  defp test_applications(:test), do: [:proper]
+  defp test_applications(_), do: []
+
+  # The generated layout module is compiled where the generator keeps it, so that there is no copy
+  # that could go stale.
+  defp elixirc_paths(:test), do: elixirc_paths(:dev) ++ ["test/support"]
+  defp elixirc_paths(_), do: ["lib", Path.expand("../core/layout/generated", __DIR__)]
 end
