@@ -15,6 +15,9 @@
 /* Questions about the layout that are answered: each part twice, then it is a loop. */
 #define QUESTIONS_MAX (2 * WEIR_CONTROL_SCHEMA_BYTES_MAX / sizeof(((struct weir_schema *)0)->text))
 
+/* A deadline that has passed: one look, no waiting. */
+#define AT_ONCE 0
+
 /* Waits until the socket is ready for @p events. A signal in between only means to look again. */
 static weir_status wait_for(int fd, short events, uint64_t deadline_ns, const char *what,
                             weir_error *error)
@@ -38,6 +41,13 @@ static weir_status wait_for(int fd, short events, uint64_t deadline_ns, const ch
     }
 }
 
+static weir_status refused(const struct weir_reject *reject, weir_error *error)
+{
+    weir_error_set(error, "the manager refused this worker (%s): %s",
+                   weir_error_code_name(reject->error_code), (const char *)reject->text);
+    return WEIR_REFUSED;
+}
+
 /* The next message; a REJECT becomes its sentence. */
 static weir_status receive(int fd, uint64_t deadline_ns, weir_control_message *message,
                            weir_control_descriptors *descriptors, weir_error *error)
@@ -45,10 +55,7 @@ static weir_status receive(int fd, uint64_t deadline_ns, weir_control_message *m
     for (;;) {
         weir_status status = weir_control_receive(fd, message, descriptors, error);
         if (status == WEIR_OK && message->header.kind == WEIR_MESSAGE_REJECT) {
-            weir_error_set(error, "the manager refused this worker (%s): %s",
-                           weir_error_code_name(message->reject.error_code),
-                           (const char *)message->reject.text);
-            return WEIR_REFUSED;
+            return refused(&message->reject, error);
         }
         if (status != WEIR_EMPTY) {
             return status;
@@ -122,6 +129,33 @@ static weir_status send_part(const weir_worker_identity *identity, int fd, uint6
     return send_message(fd, deadline_ns, WEIR_MESSAGE_SCHEMA, &part, error);
 }
 
+/* WEIR_OK for WELCOME; a question about the layout is answered: WEIR_EMPTY. */
+static weir_status understand(const weir_worker_identity *identity, int fd, uint64_t deadline_ns,
+                              const weir_control_message *message, weir_error *error)
+{
+    switch (message->header.kind) {
+    case WEIR_MESSAGE_WELCOME:
+        return WEIR_OK;
+    case WEIR_MESSAGE_REJECT:
+        return refused(&message->reject, error);
+    case WEIR_MESSAGE_SCHEMA_REQUEST: {
+        const weir_status status =
+            send_part(identity, fd, deadline_ns, message->schema_request.offset, error);
+        return status == WEIR_OK ? WEIR_EMPTY : status;
+    }
+    default:
+        weir_error_set(error, "the manager answered HELLO with a %s message",
+                       weir_message_name(message->header.kind));
+        return WEIR_PROTOCOL;
+    }
+}
+
+static weir_status too_many_questions(weir_error *error)
+{
+    weir_error_set(error, "the manager asks for the layout again and again");
+    return WEIR_PROTOCOL;
+}
+
 /* Answers questions about the layout until WELCOME. */
 static weir_status await_welcome(const weir_worker_identity *identity, int fd, uint64_t deadline_ns,
                                  weir_control_message *message,
@@ -129,21 +163,14 @@ static weir_status await_welcome(const weir_worker_identity *identity, int fd, u
 {
     for (size_t i = 0; i <= QUESTIONS_MAX; i++) {
         weir_status status = receive(fd, deadline_ns, message, descriptors, error);
-        if (status != WEIR_OK || message->header.kind == WEIR_MESSAGE_WELCOME) {
-            return status;
+        if (status == WEIR_OK) {
+            status = understand(identity, fd, deadline_ns, message, error);
         }
-        if (message->header.kind != WEIR_MESSAGE_SCHEMA_REQUEST) {
-            weir_error_set(error, "the manager answered HELLO with a %s message",
-                           weir_message_name(message->header.kind));
-            return WEIR_PROTOCOL;
-        }
-        status = send_part(identity, fd, deadline_ns, message->schema_request.offset, error);
-        if (status != WEIR_OK) {
+        if (status != WEIR_EMPTY) {
             return status;
         }
     }
-    weir_error_set(error, "the manager asks for the layout again and again");
-    return WEIR_PROTOCOL;
+    return too_many_questions(error);
 }
 
 static weir_status check_welcome(const weir_worker_identity *identity,
@@ -252,9 +279,8 @@ static void take_terms(const weir_worker_identity *identity, const struct weir_w
     terms->manager_tid = weir_load_relaxed_u32(&terms->arena.manager_control->manager_tid);
 }
 
-static weir_status run(const weir_worker_identity *identity, uint64_t deadline_ns,
-                       weir_worker_terms *terms, weir_control_descriptors *descriptors,
-                       weir_error *error)
+static weir_status introduce(const weir_worker_identity *identity, uint64_t deadline_ns,
+                             weir_worker_terms *terms, weir_error *error)
 {
     weir_status status =
         weir_control_connect(identity->socket_path, deadline_ns, &terms->socket_fd, error);
@@ -263,25 +289,38 @@ static weir_status run(const weir_worker_identity *identity, uint64_t deadline_n
     }
     uid_t manager_uid;
     status = weir_control_peer(terms->socket_fd, &terms->manager_pid, &manager_uid, error);
+    return status == WEIR_OK ? say_hello(identity, terms->socket_fd, deadline_ns, error) : status;
+}
+
+/* From a WELCOME to READY. */
+static weir_status settle(const weir_worker_identity *identity, uint64_t deadline_ns,
+                          const struct weir_welcome *welcome, weir_worker_terms *terms,
+                          weir_control_descriptors *descriptors, weir_error *error)
+{
+    weir_status status = check_welcome(identity, welcome, error);
     if (status == WEIR_OK) {
-        status = say_hello(identity, terms->socket_fd, deadline_ns, error);
+        status = map_memory(welcome, descriptors, terms, error);
     }
+    if (status != WEIR_OK) {
+        return status;
+    }
+    take_terms(identity, welcome, terms);
+    return say_ready(identity, deadline_ns, terms, error);
+}
+
+static weir_status run(const weir_worker_identity *identity, uint64_t deadline_ns,
+                       weir_worker_terms *terms, weir_control_descriptors *descriptors,
+                       weir_error *error)
+{
+    weir_status status = introduce(identity, deadline_ns, terms, error);
     if (status != WEIR_OK) {
         return status;
     }
     weir_control_message message;
     status = await_welcome(identity, terms->socket_fd, deadline_ns, &message, descriptors, error);
-    if (status == WEIR_OK) {
-        status = check_welcome(identity, &message.welcome, error);
-    }
-    if (status == WEIR_OK) {
-        status = map_memory(&message.welcome, descriptors, terms, error);
-    }
-    if (status != WEIR_OK) {
-        return status;
-    }
-    take_terms(identity, &message.welcome, terms);
-    return say_ready(identity, deadline_ns, terms, error);
+    return status == WEIR_OK
+               ? settle(identity, deadline_ns, &message.welcome, terms, descriptors, error)
+               : status;
 }
 
 static weir_worker_terms nothing(void)
@@ -300,6 +339,41 @@ weir_status weir_worker_handshake_run(const weir_worker_identity *identity,
     const weir_status status =
         run(identity, weir_deadline_in(identity->timeout_ns), terms, &descriptors, error);
     if (status != WEIR_OK) {
+        weir_control_close_descriptors(&descriptors);
+        weir_worker_handshake_close(terms);
+    }
+    return status;
+}
+
+weir_status weir_worker_approach_begin(const weir_worker_identity *identity,
+                                       weir_worker_approach *approach, weir_error *error)
+{
+    *approach = (weir_worker_approach){.identity = identity, .terms = nothing()};
+    const weir_status status = introduce(identity, AT_ONCE, &approach->terms, error);
+    if (status != WEIR_OK) {
+        weir_worker_handshake_close(&approach->terms);
+    }
+    return status;
+}
+
+weir_status weir_worker_approach_step(weir_worker_approach *approach, weir_error *error)
+{
+    weir_worker_terms *terms = &approach->terms;
+    weir_control_message message;
+    weir_control_descriptors descriptors;
+    weir_status status = weir_control_receive(terms->socket_fd, &message, &descriptors, error);
+    if (status == WEIR_EMPTY) {
+        return WEIR_EMPTY;
+    }
+    if (status == WEIR_OK) {
+        status = understand(approach->identity, terms->socket_fd, AT_ONCE, &message, error);
+    }
+    if (status == WEIR_OK) {
+        status = settle(approach->identity, AT_ONCE, &message.welcome, terms, &descriptors, error);
+    } else if (status == WEIR_EMPTY && approach->questions++ > QUESTIONS_MAX) {
+        status = too_many_questions(error);
+    }
+    if (status != WEIR_OK && status != WEIR_EMPTY) {
         weir_control_close_descriptors(&descriptors);
         weir_worker_handshake_close(terms);
     }

@@ -78,6 +78,18 @@ weir_status weir_worker_handshake_prepare(const weir_worker_options *options, in
                                           weir_error *error) WEIR_MUST_CHECK;
 
 /**
+ * The same for a worker inside another runtime, which knows its names without a command line: @p
+ * options has the socket's path. The environment is neither read nor changed where an argument says
+ * it.
+ *
+ * Returns WEIR_OK, WEIR_INVALID, WEIR_NOT_FOUND (no socket is named).
+ */
+weir_status weir_worker_handshake_name(const weir_worker_options *options, const char *token,
+                                       const char *correlation, const char *language,
+                                       weir_worker_identity *identity,
+                                       weir_error *error) WEIR_MUST_CHECK;
+
+/**
  * Connects, says HELLO, answers questions about the layout, maps the memory of WELCOME, fills in
  * object B's header and says READY. On failure nothing is left open or mapped.
  *
@@ -87,6 +99,33 @@ weir_status weir_worker_handshake_prepare(const weir_worker_options *options, in
  */
 weir_status weir_worker_handshake_run(const weir_worker_identity *identity,
                                       weir_worker_terms *terms, weir_error *error) WEIR_MUST_CHECK;
+
+/** A handshake that goes on whenever its socket is readable, for a worker that must not wait. */
+typedef struct weir_worker_approach {
+    const weir_worker_identity *identity; /**< Must outlive the approach. */
+    weir_worker_terms terms;              /**< The caller's once a step has returned WEIR_OK. */
+    uint32_t questions;                   /**< About the layout, answered so far. */
+} weir_worker_approach;
+
+/**
+ * Connects and says HELLO without waiting; poll terms.socket_fd for input and step. On failure
+ * nothing is left open.
+ *
+ * Returns WEIR_OK, WEIR_TIMEOUT (the listener's queue is full: the token is not used up, try
+ * again), and as weir_worker_handshake_run.
+ */
+weir_status weir_worker_approach_begin(const weir_worker_identity *identity,
+                                       weir_worker_approach *approach,
+                                       weir_error *error) WEIR_MUST_CHECK;
+
+/**
+ * Takes one message, if one is there, and answers it. Returns WEIR_EMPTY (more is needed), WEIR_OK
+ * (READY is said). All other statuses end the approach, nothing is left open or mapped; they are
+ * those of weir_worker_handshake_run. Without blocking a deadline is the caller's:
+ * weir_worker_handshake_close ends an approach too.
+ */
+weir_status weir_worker_approach_step(weir_worker_approach *approach,
+                                      weir_error *error) WEIR_MUST_CHECK;
 
 /** Unmaps and closes all; safe twice. */
 void weir_worker_handshake_close(weir_worker_terms *terms);

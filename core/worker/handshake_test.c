@@ -2,6 +2,7 @@
 #include "worker/handshake.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -112,5 +113,34 @@ WEIR_TEST(worker_handshake, sends_its_layout_in_parts_when_asked)
     identity.layout_bytes = sizeof long_text;
     WEIR_EXPECT_STATUS(weir_worker_handshake_run(&identity, &terms, NULL), WEIR_OK);
     weir_worker_handshake_close(&terms);
+    fake_stop(&fake);
+}
+
+WEIR_TEST(worker_handshake, goes_on_in_steps_that_never_wait)
+{
+    fake_manager fake;
+    weir_worker_approach approach;
+    weir_error error = {.text = ""};
+    for (size_t i = 0; i < sizeof long_text; i++) {
+        long_text[i] = (char)(' ' + i * 11 % 90);
+    }
+    fake_start(&fake, ask_for_the_layout, 0);
+    weir_worker_identity identity = fake_identity(&fake);
+    identity.layout_text = long_text;
+    identity.layout_bytes = sizeof long_text;
+    WEIR_EXPECT_STATUS(weir_worker_approach_begin(&identity, &approach, &error), WEIR_OK);
+    weir_status status = WEIR_EMPTY;
+    while (status == WEIR_EMPTY) {
+        struct pollfd ready = {.fd = approach.terms.socket_fd, .events = POLLIN};
+        WEIR_EXPECT_EQ(weir_os()->poll_until(&ready, 1, weir_test_deadline(30), NULL), 1);
+        status = weir_worker_approach_step(&approach, &error);
+    }
+    WEIR_EXPECT_STR_EQ(error.text, "");
+    WEIR_EXPECT_STATUS(status, WEIR_OK);
+    WEIR_EXPECT_EQ(approach.terms.generation, 5);
+    WEIR_EXPECT_EQ(approach.questions,
+                   sizeof long_text / sizeof(((struct weir_schema *)0)->text) +
+                       (sizeof long_text % sizeof(((struct weir_schema *)0)->text) != 0));
+    weir_worker_handshake_close(&approach.terms);
     fake_stop(&fake);
 }

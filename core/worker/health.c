@@ -40,7 +40,7 @@ static uint64_t busy_since(weir_health *health, uint64_t begun, uint64_t now_ns)
     return timed != 0 ? timed : health->running_since_ns;
 }
 
-static void beat(weir_health *health)
+void weir_health_beat(weir_health *health)
 {
     weir_worker *worker = health->worker;
     const weir_worker_counters *counters = &worker->counters;
@@ -141,7 +141,7 @@ static void *run(void *context)
         /* SYNC(health.stop): acquire, so that the last beat counts everything that the loop did. */
         const bool should_stop = weir_load_acquire_u32(&health->should_stop) != 0;
         if (should_stop || weir_os()->clock_ns() >= health->next_beat_ns) {
-            beat(health);
+            weir_health_beat(health);
         }
         if (should_stop) {
             return NULL;
@@ -204,7 +204,7 @@ weir_status weir_health_start(weir_health *health, weir_worker *worker)
     if (take_term(health) != WEIR_OK) {
         return WEIR_SYSTEM;
     }
-    beat(health);
+    weir_health_beat(health);
     sigset_t thread_mask;
     sigset_t loop_mask;
     make_masks(health, &thread_mask);

@@ -53,6 +53,10 @@ typedef struct weir_health {
 /** Writes the first beat and starts the thread. Returns WEIR_OK or WEIR_SYSTEM (see errno). */
 weir_status weir_health_start(weir_health *health, weir_worker *worker) WEIR_MUST_CHECK;
 
+/** One beat of a worker that has no health thread; @p health remembers the worker from beat to beat
+ * and is otherwise zero at first. */
+void weir_health_beat(weir_health *health);
+
 /** Writes a last beat, ends the thread, restores signal mask and handler. */
 void weir_health_stop(weir_health *health);
 

@@ -165,6 +165,30 @@ static void take_abilities(const weir_worker_options *options, weir_worker_ident
     memcpy(identity->language, LANGUAGE, sizeof LANGUAGE);
 }
 
+weir_status weir_worker_handshake_name(const weir_worker_options *options, const char *token,
+                                       const char *correlation, const char *language,
+                                       weir_worker_identity *identity, weir_error *error)
+{
+    *identity = (weir_worker_identity){.opcode_count = 0};
+    take_abilities(options, identity);
+    weir_status status = take_routines(options, identity, error);
+    if (status == WEIR_OK) {
+        status = take_socket(options, 0, NULL, identity, error);
+    }
+    if (status == WEIR_OK) {
+        status = take_names(options, 0, NULL, identity, error);
+    }
+    if (status == WEIR_OK) {
+        status = take_text("the correlation", correlation, identity->correlation,
+                           sizeof identity->correlation, error);
+    }
+    if (status == WEIR_OK) {
+        status = take_text("the language", language, identity->language, sizeof identity->language,
+                           error);
+    }
+    return status == WEIR_OK ? weir_token_read(token, identity->token, error) : status;
+}
+
 weir_status weir_worker_handshake_prepare(const weir_worker_options *options, int argc, char **argv,
                                           weir_worker_identity *identity, weir_error *error)
 {

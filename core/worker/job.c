@@ -140,11 +140,10 @@ static uint32_t reply_status_of(weir_job *job, weir_status status)
     }
 }
 
-/* What the job comes to; the routine is only called when nothing stands against it. */
-static uint32_t execute(weir_worker *worker, weir_job *job)
+/* What stands against the job: WEIR_REPLY_STATUS_NONE when its routine can be called. */
+static uint32_t examine(weir_worker *worker, weir_job *job)
 {
-    const uint8_t routine = worker->routine_of[job->request.opcode];
-    if (routine == 0) {
+    if (worker->routine_of[job->request.opcode] == 0) {
         weir_counter_add(&worker->counters.errors[WEIR_ERROR_CODE_OPCODE], 1);
         return WEIR_REPLY_STATUS_UNSUPPORTED;
     }
@@ -153,10 +152,12 @@ static uint32_t execute(weir_worker *worker, weir_job *job)
         weir_counter_add(&worker->counters.errors[WEIR_ERROR_CODE_DEADLINE], 1);
         return WEIR_REPLY_STATUS_EXPIRED;
     }
-    const uint32_t reason = open_payload(worker, job);
-    if (reason != WEIR_REPLY_STATUS_NONE) {
-        return reason;
-    }
+    return open_payload(worker, job);
+}
+
+static uint32_t execute(weir_worker *worker, weir_job *job)
+{
+    const uint8_t routine = worker->routine_of[job->request.opcode];
     WEIR_FAILPOINT(worker_before_execute);
     const weir_status status =
         worker->options->routines[routine - 1].run(job, worker->options->context);
@@ -231,29 +232,50 @@ static void prepare(weir_worker *worker, weir_job *job, const struct weir_envelo
     job->reply_bytes = 0;
 }
 
-weir_status weir_worker_run_job(weir_worker *worker, const struct weir_envelope *request,
-                                uint64_t index)
+weir_status weir_worker_begin_job(weir_worker *worker, const struct weir_envelope *request,
+                                  uint64_t index, uint32_t *reason)
 {
     weir_job *job = &worker->job;
     prepare(worker, job, request);
-    weir_status status = find_payload(worker, job, index);
+    job->index = index;
+    const weir_status status = find_payload(worker, job, index);
     if (status != WEIR_OK) {
         return status;
     }
-    weir_worker_cost *cost = cost_of(worker, request);
-    const bool is_timed = begin_timing(worker, cost);
-    const uint64_t begin_ns = worker->now_ns;
+    job->cost = cost_of(worker, request);
+    job->is_timed = begin_timing(worker, job->cost);
+    job->begin_ns = worker->now_ns;
     /* SYNC(worker.begun): before the routine can have any effect. */
     weir_store_release_u64(&worker->control->begun, index + 1);
     WEIR_FAILPOINT(worker_after_begun);
-    const uint32_t reply_status = execute(worker, job);
-    status =
+    *reason = examine(worker, job);
+    return WEIR_OK;
+}
+
+weir_status weir_worker_end_job(weir_worker *worker, uint32_t reply_status)
+{
+    weir_job *job = &worker->job;
+    const weir_status status =
         worker->fault == WEIR_ERROR_CODE_NONE ? weir_reply_stage(job, reply_status) : WEIR_PROTOCOL;
     if (job->has_request_slot) {
         weir_release_slot(&worker->releases, job->request_slot);
     }
     weir_counter_add(&worker->control->progress, 1);
-    weir_store_relaxed_u64(&worker->counters.finished, index + 1);
-    end_timing(worker, cost, is_timed, begin_ns);
+    weir_store_relaxed_u64(&worker->counters.finished, job->index + 1);
+    end_timing(worker, job->cost, job->is_timed, job->begin_ns);
     return status;
+}
+
+weir_status weir_worker_run_job(weir_worker *worker, const struct weir_envelope *request,
+                                uint64_t index)
+{
+    uint32_t reply_status = WEIR_REPLY_STATUS_NONE;
+    const weir_status status = weir_worker_begin_job(worker, request, index, &reply_status);
+    if (status != WEIR_OK) {
+        return status;
+    }
+    if (reply_status == WEIR_REPLY_STATUS_NONE) {
+        reply_status = execute(worker, &worker->job);
+    }
+    return weir_worker_end_job(worker, reply_status);
 }

@@ -70,7 +70,7 @@ void weir_worker_flush(weir_worker *worker)
     }
 }
 
-static void set_state(weir_worker *worker, uint32_t state)
+void weir_worker_set_state(weir_worker *worker, uint32_t state)
 {
     if (worker->state == state) {
         return;
@@ -90,21 +90,21 @@ static uint32_t load_commands(const weir_worker *worker)
     return weir_load_acquire_u32(&worker->manager->command) & (uint32_t)WEIR_COMMAND_ALL;
 }
 
-static bool see_work(void *context)
+bool weir_worker_see_work(void *context)
 {
     const weir_worker *worker = context;
     return weir_ring_ready(&worker->requests) || load_commands(worker) != worker->commands ||
            (worker->counters.term_seen == 0 && weir_health_term_requested());
 }
 
-static void obey(weir_worker *worker)
+void weir_worker_obey(weir_worker *worker)
 {
     worker->commands = load_commands(worker);
     if (worker->counters.term_seen == 0 && weir_health_term_requested()) {
         weir_store_relaxed_u32(&worker->counters.term_seen, 1);
     }
     if (worker->commands != 0 || worker->counters.term_seen != 0) {
-        set_state(worker, WEIR_WORKER_STATE_DRAINING);
+        weir_worker_set_state(worker, WEIR_WORKER_STATE_DRAINING);
     }
 }
 
@@ -127,18 +127,16 @@ static bool should_leave(weir_worker *worker)
 static void wait_for_work(weir_worker *worker)
 {
     WEIR_FAILPOINT(worker_before_wait);
-    if (!see_work(worker)) {
+    if (!weir_worker_see_work(worker)) {
         worker->now_ns = 0; /* nobody knows how long this takes */
-        (void)!weir_gate_wait(&worker->sleeper, see_work, worker,
+        (void)!weir_gate_wait(&worker->sleeper, weir_worker_see_work, worker,
                               weir_deadline_in(WEIR_WORKER_LOOK_NS));
         weir_store_relaxed_u32(&worker->counters.wake_strategy, worker->sleeper.strategy);
     }
     WEIR_FAILPOINT(worker_after_wait);
 }
 
-/* Copies out and checks what is there. Stops at a bad envelope, with the reason; those before it
- * count. */
-static uint32_t take_batch(weir_worker *worker, enum weir_error_code *reason)
+uint32_t weir_worker_take_batch(weir_worker *worker, enum weir_error_code *reason)
 {
     uint32_t count = 0;
     *reason = WEIR_ERROR_CODE_NONE;
@@ -167,7 +165,7 @@ static uint32_t do_batch(weir_worker *worker)
 {
     enum weir_error_code reason = WEIR_ERROR_CODE_NONE;
     const uint64_t first_index = worker->requests.head;
-    const uint32_t count = take_batch(worker, &reason);
+    const uint32_t count = weir_worker_take_batch(worker, &reason);
     for (uint32_t i = 0; i < count; i++) {
         if (weir_worker_run_job(worker, &worker->batch[i], first_index + i) != WEIR_OK) {
             break;
@@ -182,16 +180,16 @@ static uint32_t do_batch(weir_worker *worker)
 
 static void run_until_end(weir_worker *worker)
 {
-    set_state(worker, WEIR_WORKER_STATE_SERVING);
+    weir_worker_set_state(worker, WEIR_WORKER_STATE_SERVING);
     for (;;) {
         wait_for_work(worker);
-        obey(worker);
+        weir_worker_obey(worker);
         const uint32_t count = do_batch(worker);
         if (worker->fault != WEIR_ERROR_CODE_NONE) {
             return;
         }
         if (count == 0 && should_leave(worker)) {
-            set_state(worker, WEIR_WORKER_STATE_ENDED);
+            weir_worker_set_state(worker, WEIR_WORKER_STATE_ENDED);
             return;
         }
     }

@@ -91,6 +91,10 @@ struct weir_job {
     weir_slot reply_slot;
     uint8_t *reply; /**< Where the routine writes: the slot, or scratch when it may be packed. */
     uint32_t reply_bytes;
+    uint64_t index;         /**< Of its request. */
+    weir_worker_cost *cost; /**< What it is expected to take. */
+    uint64_t begin_ns;      /**< When it is timed. */
+    bool is_timed;
     char reason[256];
 };
 
@@ -155,6 +159,33 @@ int weir_worker_serve(const weir_worker_options *options, weir_worker_terms *ter
  * in the worker. */
 weir_status weir_worker_run_job(weir_worker *worker, const struct weir_envelope *request,
                                 uint64_t index) WEIR_MUST_CHECK;
+
+/**
+ * The first half of weir_worker_run_job: marks the job as begun, opens its payload; worker->job has
+ * it. @p reason is WEIR_REPLY_STATUS_NONE when the routine is to be called, else what to end the
+ * job with. Returns as weir_worker_run_job.
+ */
+weir_status weir_worker_begin_job(weir_worker *worker, const struct weir_envelope *request,
+                                  uint64_t index, uint32_t *reason) WEIR_MUST_CHECK;
+
+/** The second half: stages the reply of worker->job with @p reply_status, gives its request slot
+ * back. Waits as weir_reply_stage does. */
+weir_status weir_worker_end_job(weir_worker *worker, uint32_t reply_status) WEIR_MUST_CHECK;
+
+/**
+ * Copies out what is there, up to a batch, and checks it; stops at a bad envelope, of which @p
+ * reason says what is wrong with it. Returns how many good ones lie in worker->batch.
+ */
+uint32_t weir_worker_take_batch(weir_worker *worker, enum weir_error_code *reason);
+
+/** Tells the manager what the worker is doing (enum weir_worker_state). */
+void weir_worker_set_state(weir_worker *worker, uint32_t state);
+
+/** The manager's commands, in force from now on. A new one, or SIGTERM, makes the worker drain. */
+void weir_worker_obey(weir_worker *worker);
+
+/** True when there are requests or news from the manager. For weir_gate_wait. */
+bool weir_worker_see_work(void *worker);
 
 /** Publishes staged replies and noted releases, and wakes the manager if there were any. */
 void weir_worker_flush(weir_worker *worker);

@@ -63,7 +63,8 @@ static uint8_t *slot_of(const weir_job *job)
                          job->reply_slot.bytes);
 }
 
-weir_status weir_job_reply(weir_job *job, size_t bytes, void **reply)
+/* WEIR_FULL when there is no slot now. */
+static weir_status ask(weir_job *job, size_t bytes, bool may_wait, void **reply)
 {
     weir_worker *worker = job->worker;
     if (job->is_asked) {
@@ -78,7 +79,7 @@ weir_status weir_job_reply(weir_job *job, size_t bytes, void **reply)
         return WEIR_OK;
     }
     weir_status status = try_slot(worker, (uint32_t)bytes, &job->reply_slot);
-    if (status == WEIR_FULL) {
+    if (status == WEIR_FULL && may_wait) {
         status = wait_for_slot(job, (uint32_t)bytes, &job->reply_slot);
     }
     if (status == WEIR_PROTOCOL) {
@@ -97,6 +98,20 @@ weir_status weir_job_reply(weir_job *job, size_t bytes, void **reply)
     }
     *reply = job->reply;
     return WEIR_OK;
+}
+
+weir_status weir_job_reply(weir_job *job, size_t bytes, void **reply)
+{
+    return ask(job, bytes, true, reply);
+}
+
+weir_status weir_reply_try(weir_job *job, size_t bytes, void **reply)
+{
+    const weir_status room = weir_ring_room(&job->worker->responses, 1);
+    if (room != WEIR_OK) {
+        return room;
+    }
+    return ask(job, bytes, false, reply);
 }
 
 void weir_job_shrink_reply(weir_job *job, size_t bytes)
