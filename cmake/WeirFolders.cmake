@@ -7,6 +7,8 @@
 #   testing/foo_program.c      a helper executable foo_program beside the runners
 #   testing/foo_shared.c       helper code linked into the runner, the helper executables and the TSan programs
 #   testing/foo.c              helper code of the runner only
+# A folder may borrow such helper code from a folder below it instead of repeating it:
+#   weir_folder_tests(DIR BORROWS below/testing/foo.c LIBS ...)    (paths relative to the project's root)
 
 function(weir_add_subdirectory_if_present DIR)
     if(EXISTS "${CMAKE_SOURCE_DIR}/${DIR}/CMakeLists.txt")
@@ -74,12 +76,12 @@ function(weir_tsan_starter OUT RUNNER)
     endif()
 endfunction()
 
-# The runner, helper executables and TSan programs of one folder.
+# The runner, helper executables and TSan programs of one folder. BORROWS: helper code of folders below, by file.
 function(weir_folder_tests DIR)
     if(NOT WEIR_TESTS)
         return()
     endif()
-    cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
+    cmake_parse_arguments(ARG "" "" "LIBS;BORROWS" ${ARGN})
     string(REPLACE "/" "_" runner "test_${DIR}")
     set(base "${CMAKE_SOURCE_DIR}/${DIR}")
     file(GLOB tests CONFIGURE_DEPENDS "${base}/*_test.c")
@@ -92,6 +94,9 @@ function(weir_folder_tests DIR)
         # harness/testing is the wrapper itself, which every runner links.
         set(helpers "")
     endif()
+
+    list(TRANSFORM ARG_BORROWS PREPEND "${CMAKE_SOURCE_DIR}/")
+    list(APPEND helpers ${ARG_BORROWS})
 
     set(common "")
     if(shared)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "manager/testing/allocations.h"
+#include "base/testing/allocations.h"
 #include "manager/testing/house.h"
 
 static void work_with(uint32_t strategies, bool without_thread)

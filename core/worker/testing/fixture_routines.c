@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/testing/allocations.h"
+#include "base/testing/allocations.h"
 #include "worker/testing/fixture.h"
 
 static weir_status reply_with(weir_job *job, const void *bytes, size_t count)

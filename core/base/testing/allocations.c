@@ -1,4 +1,4 @@
-#include "worker/testing/allocations.h"
+#include "base/testing/allocations.h"
 
 #include <stddef.h>
 
