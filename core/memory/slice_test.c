@@ -55,6 +55,16 @@ static void close_sides(sides *both)
     weir_arena_destroy(&both->manager);
 }
 
+/* Makes an arena and looks at it from both sides. */
+static void check_both_sides(weir_arena_config config, void (*check)(const weir_arena *arena))
+{
+    sides both;
+    open_sides(&config, &both);
+    check(&both.manager);
+    check(&both.worker);
+    close_sides(&both);
+}
+
 /* A slice as bytes, with the region that it has to cover. */
 typedef struct extent {
     enum weir_region kind;
@@ -95,12 +105,7 @@ static void expect_uneven_lengths(const weir_arena *arena)
 
 WEIR_TEST(slice, is_as_long_as_the_configuration_asks_on_both_sides)
 {
-    const weir_arena_config config = uneven_config();
-    sides both;
-    open_sides(&config, &both);
-    expect_uneven_lengths(&both.manager);
-    expect_uneven_lengths(&both.worker);
-    close_sides(&both);
+    check_both_sides(uneven_config(), expect_uneven_lengths);
 }
 
 static void expect_regions_covered(const weir_arena *arena)
@@ -118,12 +123,7 @@ static void expect_regions_covered(const weir_arena *arena)
 
 WEIR_TEST(slice, covers_the_region_that_the_header_names)
 {
-    const weir_arena_config config = uneven_config();
-    sides both;
-    open_sides(&config, &both);
-    expect_regions_covered(&both.manager);
-    expect_regions_covered(&both.worker);
-    close_sides(&both);
+    check_both_sides(uneven_config(), expect_regions_covered);
 }
 
 static void expect_envelopes_pass(weir_envelope_slice from, weir_envelope_slice to, uint64_t mark)
@@ -179,8 +179,8 @@ static bool is_readable(const uint8_t *byte)
     return copied == 1;
 }
 
-/* Returns how many slices touch their guard without slack. */
-static int expect_guarded(const weir_arena *arena)
+/* Expects a guard around every slice; returns how many touch theirs without slack. */
+static int count_snug(const weir_arena *arena)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     int snug = 0;
@@ -200,14 +200,19 @@ static int expect_guarded(const weir_arena *arena)
     return snug;
 }
 
+static void expect_slack_and_guard(const weir_arena *arena)
+{
+    WEIR_EXPECT_LT(count_snug(arena), SLICES);
+}
+
+static void expect_guard_at_once(const weir_arena *arena)
+{
+    WEIR_EXPECT_EQ(count_snug(arena), SLICES);
+}
+
 WEIR_TEST(slice, is_followed_by_slack_and_then_the_guard)
 {
-    const weir_arena_config config = uneven_config();
-    sides both;
-    open_sides(&config, &both);
-    WEIR_EXPECT_LT(expect_guarded(&both.manager), SLICES);
-    WEIR_EXPECT_LT(expect_guarded(&both.worker), SLICES);
-    close_sides(&both);
+    check_both_sides(uneven_config(), expect_slack_and_guard);
 }
 
 WEIR_TEST(slice, is_followed_by_the_guard_when_it_fills_its_pages)
@@ -215,12 +220,7 @@ WEIR_TEST(slice, is_followed_by_the_guard_when_it_fills_its_pages)
     if (sysconf(_SC_PAGESIZE) > 4096) {
         WEIR_SKIP("pages are larger than 4 KiB, so the slices of this arena leave slack");
     }
-    const weir_arena_config config = snug_config();
-    sides both;
-    open_sides(&config, &both);
-    WEIR_EXPECT_EQ(expect_guarded(&both.manager), SLICES);
-    WEIR_EXPECT_EQ(expect_guarded(&both.worker), SLICES);
-    close_sides(&both);
+    check_both_sides(snug_config(), expect_guard_at_once);
 }
 
 WEIR_TEST(slice, finds_every_slot_of_its_pool_and_ends_with_the_last)
