@@ -178,6 +178,13 @@ WEIR_MUST_CHECK static inline weir_status weir_ring_take(weir_ring_consumer *con
     return WEIR_OK;
 }
 
+/** Undoes the last weir_ring_take, which is not yet given back: it will be taken, and must be
+ * checked, again. */
+static inline void weir_ring_put_back(weir_ring_consumer *consumer)
+{
+    consumer->head--;
+}
+
 /** Gives back all slots taken since the last call. */
 static inline void weir_ring_consumed(weir_ring_consumer *consumer)
 {

@@ -6,6 +6,7 @@
 #include "base/atomic.h"
 #include "base/failpoint.h"
 #include "manager/event.h"
+#include "manager/host.h"
 
 /* A connection that says nothing must not hold a place for long. */
 #define HANDSHAKE_NS (5 * WEIR_NS_PER_SECOND)
@@ -152,6 +153,24 @@ static void put_to_work(weir_manager *manager, weir_incarnation *incarnation,
                     incarnation->generation);
 }
 
+/* A process that the host started is known by its connection alone. Returns @p status, or what
+ * keeps its death from being seen; then it is refused and its start time-out ends it. */
+static weir_status know_process(weir_manager *manager, weir_handshake *handshake,
+                                weir_status status, weir_error *error)
+{
+    weir_incarnation *incarnation = incarnation_of(manager, handshake);
+    if (manager->options.host == NULL || incarnation == NULL || incarnation->pidfd >= 0) {
+        return status;
+    }
+    const weir_status known = weir_host_adopt_process(incarnation, handshake->peer_pid, error);
+    if (known != WEIR_OK) {
+        weir_watcher_remove(&manager->watcher, handshake->fd);
+        weir_handshake_refuse(handshake, WEIR_ERROR_CODE_NONE, error->text);
+        return known;
+    }
+    return status;
+}
+
 uint64_t weir_admission_step(weir_manager *manager, uint64_t now_ns)
 {
     uint64_t next_ns = WEIR_NEVER;
@@ -159,7 +178,10 @@ uint64_t weir_admission_step(weir_manager *manager, uint64_t now_ns)
     for (uint32_t i = 0; i < manager->handshake_count; i++) {
         weir_handshake *handshake = &manager->handshakes[i];
         weir_error error = {{0}};
-        const weir_status status = weir_handshake_step(handshake, now_ns, &error);
+        weir_status status = weir_handshake_step(handshake, now_ns, &error);
+        if (status == WEIR_OK || status == WEIR_EMPTY) {
+            status = know_process(manager, handshake, status, &error);
+        }
         if (status == WEIR_EMPTY) {
             next_ns = handshake->deadline_ns < next_ns ? handshake->deadline_ns : next_ns;
             if (kept != i) {

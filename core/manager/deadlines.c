@@ -46,9 +46,10 @@ static uint64_t expire_some(weir_pool *pool, uint64_t now_ns, weir_endings *endi
     return next_ns;
 }
 
-void weir_deadlines_expire(weir_pool *pool, uint64_t now_ns)
+void weir_deadlines_expire(weir_pool *pool, uint64_t now_ns, weir_budget *budget)
 {
-    while (weir_load_relaxed_u64(&pool->next_deadline_ns) <= now_ns) {
+    while (weir_load_relaxed_u64(&pool->next_deadline_ns) <= now_ns &&
+           weir_budget_fits(budget, 0)) {
         weir_endings endings;
         endings.count = 0;
         pthread_mutex_lock(&pool->lock);
@@ -56,6 +57,7 @@ void weir_deadlines_expire(weir_pool *pool, uint64_t now_ns)
         weir_store_relaxed_u64(&pool->next_deadline_ns, next_ns);
         pthread_mutex_unlock(&pool->lock);
         const size_t ended = endings.count;
+        weir_budget_take_jobs(budget, ended);
         weir_ending_deliver(pool, &endings);
         if (ended == 0) {
             return;

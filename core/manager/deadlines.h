@@ -11,10 +11,11 @@
 #ifndef WEIR_MANAGER_DEADLINES_H
 #define WEIR_MANAGER_DEADLINES_H
 
+#include "manager/budget.h"
 #include "manager/registry.h"
 
-/** Ends jobs of the pool whose deadline is at or before @p now_ns; updates the pool's next
- * deadline. */
-void weir_deadlines_expire(weir_pool *pool, uint64_t now_ns);
+/** Ends jobs of the pool whose deadline is at or before @p now_ns, a table's walk at a time as far
+ * as the budget allows; updates the pool's next deadline. */
+void weir_deadlines_expire(weir_pool *pool, uint64_t now_ns, weir_budget *budget);
 
 #endif

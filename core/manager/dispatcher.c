@@ -116,9 +116,11 @@ static weir_status wait_for_room(weir_pool *pool, weir_job_entry *entry, weir_jo
 static void route(weir_pool *pool, weir_job_entry *entry, weir_job_batch *batch,
                   weir_endings *endings)
 {
-    /* On the loop's own thread nobody else would make room: waiting becomes deferring. */
+    /* On the loop's own thread nobody else would make room, and a host's thread never waits:
+     * waiting becomes deferring. */
     weir_room_policy policy = pool->options.policy;
-    if (policy == WEIR_ROOM_WAIT && weir_manager_is_loop_thread(pool->manager)) {
+    if (policy == WEIR_ROOM_WAIT &&
+        (pool->manager->options.host != NULL || weir_manager_is_loop_thread(pool->manager))) {
         policy = WEIR_ROOM_DEFER;
     }
     weir_status status = WEIR_FULL;
@@ -237,7 +239,7 @@ static weir_outcome_code end_of_hopeless(const weir_job_entry *entry, weir_statu
     return status == WEIR_OVERSIZE ? WEIR_OUTCOME_OVERSIZE : WEIR_OUTCOME_UNSUPPORTED;
 }
 
-size_t weir_dispatch_deferred(weir_pool *pool)
+size_t weir_dispatch_deferred(weir_pool *pool, weir_budget *budget)
 {
     size_t sent = 0;
     for (;;) {
@@ -248,10 +250,14 @@ size_t weir_dispatch_deferred(weir_pool *pool)
         weir_job_entry *entry;
         while (batch.count < WEIR_BATCH_MAX && endings.count < WEIR_BATCH_MAX &&
                (entry = weir_job_list_first(&pool->jobs, &pool->deferred)) != NULL) {
+            if (!weir_budget_fits(budget, entry->payload_bytes)) {
+                break;
+            }
             const weir_status status = weir_place(pool, entry, &batch);
             if (status == WEIR_FULL) {
                 break;
             }
+            (void)weir_budget_take(budget, entry->payload_bytes);
             if (status == WEIR_OK) {
                 /* place has made it RESERVED already; the list's links are still those of the
                  * queue. */

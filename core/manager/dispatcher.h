@@ -17,13 +17,15 @@
 
 #include <stddef.h>
 
+#include "manager/budget.h"
 #include "manager/registry.h"
 
 /** See weir_submit, which checks the arguments. */
 void weir_dispatch_submit(weir_pool *pool, const weir_job_spec *specs, size_t count,
                           uint64_t *job_ids);
 
-/** Sends what waits in the pool's queue as far as there is room. Returns how many were sent. */
-size_t weir_dispatch_deferred(weir_pool *pool);
+/** Sends what waits in the pool's queue as far as there is room and budget. Returns how many were
+ * sent. */
+size_t weir_dispatch_deferred(weir_pool *pool, weir_budget *budget);
 
 #endif

@@ -90,6 +90,8 @@ typedef struct weir_incarnation {
     uint64_t
         released_seen;     /**< (thread) Its count of request releases when the loop last looked. */
     bool is_reaped;        /**< (thread) */
+    bool is_watched;       /**< (thread) Its eventfd is in the loop's epoll. */
+    bool has_no_process;   /**< (pool) The host could not start one. */
     weir_exit exit;        /**< (thread) */
     bool has_more_output;  /**< (thread) A turn of reading ended before the pipe was empty. */
     bool was_told_to_stop; /**< (thread) The shutdown command is out. */

@@ -30,7 +30,14 @@ typedef struct hold_ticket {
 
 /* ---- take */
 
-static size_t take_batch(weir_incarnation *incarnation, arrival *arrivals)
+/* What checking it, and unpacking it, will go through. */
+static uint64_t bytes_of(const struct weir_envelope *envelope)
+{
+    return envelope->payload_bytes > envelope->original_bytes ? envelope->payload_bytes
+                                                              : envelope->original_bytes;
+}
+
+static size_t take_batch(weir_incarnation *incarnation, arrival *arrivals, weir_budget *budget)
 {
     size_t count = 0;
     while (count < BATCH_MAX) {
@@ -43,6 +50,10 @@ static size_t take_batch(weir_incarnation *incarnation, arrival *arrivals)
             weir_envelope_check_response(copy, index, &incarnation->terms);
         if (reason != WEIR_ERROR_CODE_NONE) {
             weir_incarnation_distrust(incarnation, reason);
+            break;
+        }
+        if (!weir_budget_take(budget, bytes_of(copy))) {
+            weir_ring_put_back(&incarnation->responses);
             break;
         }
         count++;
@@ -277,14 +288,14 @@ static void free_entries(weir_pool *pool, const arrival *arrivals, size_t count)
     pthread_mutex_unlock(&pool->lock);
 }
 
-size_t weir_ingest(weir_incarnation *incarnation)
+size_t weir_ingest(weir_incarnation *incarnation, weir_budget *budget)
 {
     if (weir_incarnation_is_distrusted(incarnation) || !weir_ring_ready(&incarnation->responses)) {
         return 0;
     }
     WEIR_FAILPOINT(ingest_before_drain);
     arrival arrivals[BATCH_MAX];
-    const size_t taken = take_batch(incarnation, arrivals);
+    const size_t taken = take_batch(incarnation, arrivals, budget);
     if (taken == 0) {
         return 0;
     }

@@ -16,9 +16,11 @@
 
 #include <stddef.h>
 
+#include "manager/budget.h"
 #include "manager/registry.h"
 
-/** Takes in at most one batch from one incarnation. Returns how many envelopes were taken. */
-size_t weir_ingest(weir_incarnation *incarnation);
+/** Takes in at most one batch from one incarnation, as far as the budget allows. Returns how many
+ * envelopes were taken. */
+size_t weir_ingest(weir_incarnation *incarnation, weir_budget *budget);
 
 #endif

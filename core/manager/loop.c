@@ -14,13 +14,13 @@
 /* Nothing but a process stuck in the kernel outlives SIGKILL for so long. */
 #define KILL_GRACE_NS (10 * WEIR_NS_PER_SECOND)
 
-static size_t ingest_pool(weir_pool *pool)
+static size_t ingest_pool(weir_pool *pool, weir_budget *budget)
 {
     size_t taken = 0;
     for (uint32_t s = 0; s < pool->seat_count; s++) {
         weir_incarnation *now = pool->seats[s].now;
         if (now != NULL && now->ready_ns != 0) {
-            taken += weir_ingest(now);
+            taken += weir_ingest(now, budget);
         }
     }
     return taken;
@@ -84,8 +84,18 @@ static bool is_draining(const weir_pool *pool)
     return false;
 }
 
-/* One turn over all pools. */
-static bool work(weir_manager *manager)
+/* Starts, reaps, recovers; then there may be room for what waited. */
+static void supervise(weir_manager *manager, uint64_t now_ns, weir_budget *budget)
+{
+    manager->is_supervision_due = false;
+    manager->next_step_ns = weir_supervise(manager, now_ns);
+    const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)weir_dispatch_deferred(manager->pools[i], budget);
+    }
+}
+
+bool weir_loop_turn(weir_manager *manager, weir_budget *budget)
 {
     /* SYNC(loop.bell): whoever rang has done its work before; it is seen by what follows. */
     const uint32_t bell = weir_load_acquire_u32(&manager->bell);
@@ -97,19 +107,17 @@ static bool work(weir_manager *manager)
     const uint64_t now_ns = weir_os()->clock_ns();
     for (uint32_t i = 0; i < count; i++) {
         weir_pool *pool = manager->pools[i];
-        const size_t taken = ingest_pool(pool);
-        weir_deadlines_expire(pool, now_ns);
+        const size_t taken = ingest_pool(pool, budget);
+        weir_deadlines_expire(pool, now_ns, budget);
         if (collect_slots(pool) || taken > 0 || was_rung || is_due) {
-            did_something |= weir_dispatch_deferred(pool) > 0;
+            did_something |= weir_dispatch_deferred(pool, budget) > 0;
         }
         did_something |= taken > 0;
         is_due |= has_asked_to_drain(pool) || (taken > 0 && is_draining(pool));
     }
-    if (is_due || was_rung || now_ns >= manager->next_step_ns) {
-        manager->next_step_ns = weir_supervise(manager, now_ns);
-        for (uint32_t i = 0; i < count; i++) {
-            (void)weir_dispatch_deferred(manager->pools[i]);
-        }
+    manager->is_supervision_due |= is_due || was_rung || now_ns >= manager->next_step_ns;
+    if (manager->is_supervision_due && budget->may_take_long) {
+        supervise(manager, now_ns, budget);
         did_something |= is_due;
     }
     return did_something;
@@ -118,7 +126,8 @@ static bool work(weir_manager *manager)
 weir_status weir_loop_poll(weir_manager *manager, uint64_t deadline_ns)
 {
     for (;;) {
-        if (work(manager)) {
+        weir_budget budget = weir_budget_unlimited();
+        if (weir_loop_turn(manager, &budget)) {
             return WEIR_OK;
         }
         if (weir_os()->clock_ns() >= deadline_ns) {

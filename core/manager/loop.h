@@ -20,7 +20,12 @@
 #ifndef WEIR_MANAGER_LOOP_H
 #define WEIR_MANAGER_LOOP_H
 
+#include "manager/budget.h"
 #include "manager/registry.h"
+
+/** One turn without sleeping, within the budget; what it may not do is left for a turn that may.
+ * Returns true when something was done. */
+bool weir_loop_turn(weir_manager *manager, weir_budget *budget);
 
 /** One turn; sleeps first when there is nothing to do. Returns WEIR_OK when something was done,
  * WEIR_TIMEOUT else. */

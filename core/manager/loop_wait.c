@@ -141,12 +141,13 @@ static void watch_eventfd(weir_incarnation *incarnation, void *context)
 {
     weir_manager *manager = context;
     struct epoll_event event = {.events = EPOLLIN, .data.fd = incarnation->response_eventfd};
-    /* EEXIST is the usual answer; anything else leaves the timed look. */
-    (void)weir_os()->epoll_ctl(manager->wait_epoll_fd, EPOLL_CTL_ADD, incarnation->response_eventfd,
-                               &event);
+    if (!incarnation->is_watched) { /* A failure leaves the timed look, and the next try. */
+        incarnation->is_watched = weir_os()->epoll_ctl(manager->wait_epoll_fd, EPOLL_CTL_ADD,
+                                                       incarnation->response_eventfd, &event) == 0;
+    }
 }
 
-static bool open_epoll(weir_manager *manager)
+bool weir_loop_open_epoll(weir_manager *manager)
 {
     if (manager->wait_epoll_fd >= 0) {
         return true;
@@ -180,7 +181,7 @@ static int drain_eventfds(weir_manager *manager)
 
 static int sleep_in_epoll(weir_manager *manager, uint64_t deadline_ns)
 {
-    if (!open_epoll(manager)) {
+    if (!weir_loop_open_epoll(manager)) {
         return -1;
     }
     for_each_live(manager, watch_eventfd, manager);
@@ -230,7 +231,7 @@ static void disarm(weir_incarnation *incarnation, void *context)
     weir_sleeper_disarm(&incarnation->sleeper);
 }
 
-static uint64_t next_deadline(weir_manager *manager, uint64_t deadline_ns)
+uint64_t weir_loop_next_deadline(weir_manager *manager, uint64_t deadline_ns)
 {
     const uint32_t count = weir_load_acquire_u32(&manager->pool_count);
     for (uint32_t p = 0; p < count; p++) {
@@ -240,6 +241,23 @@ static uint64_t next_deadline(weir_manager *manager, uint64_t deadline_ns)
     return deadline_ns;
 }
 
+/* From here on workers and other threads of this program wake the loop. */
+static void announce_sleep(weir_manager *manager, uint32_t strategy, uint64_t deadline_ns)
+{
+    for_each_live(manager, arm, &strategy);
+    weir_store_relaxed_u32(&manager->parked_strategy, strategy);
+    weir_store_relaxed_u64(&manager->sleep_until_ns, deadline_ns);
+    weir_sleeper_fence(); /* SYNC(gate.park), SYNC(loop.bell), SYNC(loop.deadline): stored above,
+                             looked at below. */
+}
+
+static void take_back_sleep(weir_manager *manager)
+{
+    weir_store_relaxed_u32(&manager->parked_strategy, WEIR_WAKE_STRATEGY_AWAKE);
+    weir_store_relaxed_u64(&manager->sleep_until_ns, 0);
+    for_each_live(manager, disarm, NULL);
+}
+
 static void park(weir_manager *manager, uint64_t deadline_ns)
 {
     weir_manager_adopt_thread(manager); /* Without own thread, whoever polls may change. */
@@ -247,21 +265,38 @@ static void park(weir_manager *manager, uint64_t deadline_ns)
     /* A new worker's gate has left the mask as a futex wants it, and another thread may have polled
      * before. */
     weir_gate_apply_mask(strategy);
-    for_each_live(manager, arm, &strategy);
-    weir_store_relaxed_u32(&manager->parked_strategy, strategy);
-    weir_store_relaxed_u64(&manager->sleep_until_ns, deadline_ns);
-    weir_sleeper_fence(); /* SYNC(gate.park), SYNC(loop.bell), SYNC(loop.deadline): stored above,
-                             looked at below. */
+    announce_sleep(manager, strategy, deadline_ns);
     if (!has_work(manager)) {
-        const uint64_t until_ns = next_deadline(manager, deadline_ns);
+        const uint64_t until_ns = weir_loop_next_deadline(manager, deadline_ns);
         if (weir_os()->clock_ns() < until_ns) {
             (void)weir_fetch_add_relaxed_u64(&manager->parks, 1);
             sleep_once(manager, strategy, until_ns);
         }
     }
-    weir_store_relaxed_u32(&manager->parked_strategy, WEIR_WAKE_STRATEGY_AWAKE);
-    weir_store_relaxed_u64(&manager->sleep_until_ns, 0);
-    for_each_live(manager, disarm, NULL);
+    take_back_sleep(manager);
+}
+
+weir_status weir_loop_park_hosted(weir_manager *manager)
+{
+    if (!weir_loop_open_epoll(manager)) {
+        return WEIR_SYSTEM;
+    }
+    for_each_live(manager, watch_eventfd, manager);
+    announce_sleep(manager, WEIR_WAKE_STRATEGY_EVENTFD, manager->next_step_ns);
+    if (has_work(manager) || manager->is_supervision_due) {
+        take_back_sleep(manager);
+        return WEIR_FULL;
+    }
+    (void)weir_fetch_add_relaxed_u64(&manager->parks, 1);
+    return WEIR_OK;
+}
+
+void weir_loop_unpark_hosted(weir_manager *manager)
+{
+    take_back_sleep(manager);
+    if (manager->wait_epoll_fd >= 0) {
+        (void)drain_eventfds(manager);
+    }
 }
 
 /* The loop spins as long as the most patient of its pools asks for. */

@@ -34,6 +34,10 @@ static weir_status take_options(weir_manager *manager, const weir_manager_option
                        manager->options.job_capacity, JOB_CAPACITY_MAX);
         return WEIR_INVALID;
     }
+    if (manager->options.host != NULL) {
+        manager->options.without_thread = true;
+        manager->strategy = WEIR_WAKE_STRATEGY_EVENTFD; /* The host polls a descriptor. */
+    }
     manager->random = manager->options.seed;
     return WEIR_OK;
 }
@@ -135,6 +139,7 @@ static void free_all(weir_manager *manager)
     free(manager->unpack_buffer);
     free(manager->handshakes);
     pthread_mutex_destroy(&manager->pools_lock);
+    pthread_mutex_destroy(&manager->turn_lock);
     free(manager);
 }
 
@@ -155,6 +160,7 @@ weir_status weir_manager_create(const weir_manager_options *options, weir_manage
     manager->watcher.epoll_fd = manager->watcher.stop_fd = -1;
     manager->strategy = WEIR_WAKE_STRATEGY_FUTEX;
     pthread_mutex_init(&manager->pools_lock, NULL);
+    pthread_mutex_init(&manager->turn_lock, NULL);
     weir_status status = take_options(manager, options, error);
     if (status == WEIR_OK) {
         status = open_resources(manager, error);
@@ -166,7 +172,7 @@ weir_status weir_manager_create(const weir_manager_options *options, weir_manage
         free_all(manager);
         return status;
     }
-    if (manager->options.without_thread) {
+    if (manager->options.without_thread && manager->options.host == NULL) {
         weir_manager_adopt_thread(manager);
     }
     *out = manager;
@@ -185,7 +191,9 @@ void weir_manager_destroy(weir_manager *manager)
     if (manager->has_thread) {
         pthread_join(manager->thread, NULL);
     } else {
+        pthread_mutex_lock(&manager->turn_lock);
         weir_loop_shut_down(manager);
+        pthread_mutex_unlock(&manager->turn_lock);
     }
     free_all(manager);
 }
@@ -251,5 +259,5 @@ weir_status weir_manager_add_pool(weir_manager *manager, const weir_pool_options
 
 weir_status weir_manager_poll(weir_manager *manager, uint64_t deadline_ns)
 {
-    return weir_loop_poll(manager, deadline_ns);
+    return manager->options.host != NULL ? WEIR_INVALID : weir_loop_poll(manager, deadline_ns);
 }

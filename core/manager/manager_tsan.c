@@ -1,7 +1,10 @@
 /* The manager's threads under ThreadSanitizer: callers, cancelling, holding, reloading, killing and
- * reading at once. The workers are this program itself, started with another argument. */
+ * reading at once; then the same in a host, whose callers take the turns. The workers are this
+ * program itself, started with another argument. */
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +13,7 @@
 #include "base/atomic.h"
 #include "base/os.h"
 #include "layout/generated/weir_layout.h"
+#include "weir/host.h"
 #include "weir/manager.h"
 #include "weir/worker.h"
 
@@ -23,6 +27,9 @@ static uint32_t ends;
 static uint32_t wrong;
 static uint32_t cancelled_ends;
 static uint32_t done_sending;
+static bool is_hosted;
+static uint32_t is_host_over;
+static uint32_t vacant[8]; /* Counts by seat: events heard less requests made. */
 
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 static weir_held held[HELD];
@@ -111,6 +118,11 @@ static void *send_jobs(void *context)
         if (i % 20 == 0) {
             release_some();
         }
+        if (is_hosted) {
+            const weir_turn_limits limits = {.jobs = 16, .bytes = 1 << 16};
+            weir_turn turn;
+            (void)!weir_host_turn(manager, &limits, &turn);
+        }
         if (i % 200 == 0) {
             weir_os()->sleep_until(weir_deadline_in(WEIR_NS_PER_MS));
         }
@@ -135,6 +147,54 @@ static void *read_often(void *context)
     return NULL;
 }
 
+static void start(void *context, const weir_start_order *order)
+{
+    char variables[3][256];
+    snprintf(variables[0], sizeof variables[0], "WEIR_SOCKET=%s", order->socket);
+    snprintf(variables[1], sizeof variables[1], "WEIR_TOKEN=%s", order->token);
+    snprintf(variables[2], sizeof variables[2], "WEIR_CORRELATION=%s", order->correlation);
+    char *environment[] = {variables[0], variables[1], variables[2], NULL};
+    char *arguments[] = {(char *)(uintptr_t) "worker", (char *)(uintptr_t) "worker", NULL};
+    pid_t pid;
+    (void)context;
+    if (posix_spawn(&pid, "/proc/self/exe", NULL, NULL, arguments, environment) != 0) {
+        (void)weir_fetch_add_relaxed_u32(&wrong, 1);
+    }
+}
+
+static void hear(void *context, const weir_event *event)
+{
+    (void)context;
+    if (strcmp(event->kind, "vacant") == 0) {
+        (void)weir_fetch_add_relaxed_u32(&vacant[event->worker % 8], 1);
+    }
+}
+
+/* What the host does when no caller comes by. */
+static void *keep_going(void *context)
+{
+    (void)context;
+    while (weir_load_relaxed_u32(&is_host_over) == 0) {
+        for (uint32_t seat = 0; seat < 8; seat++) {
+            if (weir_load_relaxed_u32(&vacant[seat]) > 0) {
+                (void)weir_fetch_add_relaxed_u32(&vacant[seat], (uint32_t)-1);
+                (void)!weir_host_start_worker(manager, pool, seat);
+            }
+        }
+        const weir_turn_limits limits = {.jobs = 64, .bytes = 1 << 20, .may_take_long = true};
+        weir_turn turn;
+        if (weir_host_turn(manager, &limits, &turn) == WEIR_OK ||
+            weir_host_park(manager, &turn) != WEIR_OK) {
+            continue;
+        }
+        struct pollfd ready = {.fd = weir_host_descriptor(manager), .events = POLLIN};
+        (void)poll(&ready, 1, 5);
+        while (weir_host_unpark(manager) == WEIR_FULL) {
+        }
+    }
+    return NULL;
+}
+
 static void kill_one(void)
 {
     weir_worker_info workers[8];
@@ -150,7 +210,12 @@ static int run(weir_room_policy policy)
     if (mkdtemp(directory) == NULL) {
         return 2;
     }
-    const weir_manager_options options = {.runtime_directory = directory, .seed = 7};
+    const weir_host host = {.start = start};
+    const weir_manager_options options = {.runtime_directory = directory,
+                                          .seed = 7,
+                                          .host = is_hosted ? &host : NULL,
+                                          .on_event = hear};
+    pthread_t keeper;
     const char *const command[] = {"/proc/self/exe", "worker", NULL};
     const weir_pool_options pool_options = {
         .role = "tsan",
@@ -166,8 +231,15 @@ static int run(weir_room_policy policy)
     weir_error error = {{0}};
     ends = wrong = done_sending = 0;
     if (weir_manager_create(&options, &manager, &error) != WEIR_OK ||
-        weir_manager_add_pool(manager, &pool_options, &pool, &error) != WEIR_OK ||
-        weir_manager_await_ready(manager, pool, weir_deadline_in(60 * WEIR_NS_PER_SECOND),
+        weir_manager_add_pool(manager, &pool_options, &pool, &error) != WEIR_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        return 2;
+    }
+    weir_store_relaxed_u32(&is_host_over, 0);
+    if (is_hosted && pthread_create(&keeper, NULL, keep_going, NULL) != 0) {
+        return 2;
+    }
+    if (weir_manager_await_ready(manager, pool, weir_deadline_in(60 * WEIR_NS_PER_SECOND),
                                  &error) != WEIR_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 2;
@@ -193,6 +265,10 @@ static int run(weir_room_policy policy)
     pthread_mutex_lock(&held_lock);
     const uint32_t kept = held_count;
     pthread_mutex_unlock(&held_lock);
+    weir_store_relaxed_u32(&is_host_over, 1);
+    if (is_hosted) {
+        pthread_join(keeper, NULL);
+    }
     weir_manager_destroy(manager);
     for (uint32_t i = 0; i < kept; i++) { /* Held beyond the manager's end. */
         weir_held_release(&held[i]);
@@ -209,5 +285,11 @@ int main(int argc, char **argv)
         return be_worker(argc, argv);
     }
     const int deferring = run(WEIR_ROOM_DEFER);
-    return deferring != 0 ? deferring : run(WEIR_ROOM_WAIT);
+    const int waiting = deferring != 0 ? deferring : run(WEIR_ROOM_WAIT);
+    if (waiting != 0) {
+        return waiting;
+    }
+    is_hosted = true;
+    signal(SIGCHLD, SIG_IGN); /* The host's processes are reaped by the kernel. */
+    return run(WEIR_ROOM_DEFER);
 }

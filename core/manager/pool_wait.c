@@ -12,10 +12,12 @@ typedef bool (*pool_look)(weir_pool *pool);
 static weir_status wait_for(weir_pool *pool, pool_look look, uint64_t deadline_ns)
 {
     weir_manager *manager = pool->manager;
+    /* By the manager's own thread, or by the host's turns. */
+    const bool is_run_elsewhere = manager->has_thread || manager->options.host != NULL;
     for (;;) {
         pthread_mutex_lock(&pool->lock);
         bool is_over = look(pool);
-        if (!is_over && manager->has_thread) {
+        if (!is_over && is_run_elsewhere) {
             (void)weir_pool_wait(pool, deadline_ns);
             is_over = look(pool);
         }
@@ -27,7 +29,7 @@ static weir_status wait_for(weir_pool *pool, pool_look look, uint64_t deadline_n
         if (now_ns >= deadline_ns) {
             return WEIR_TIMEOUT;
         }
-        if (!manager->has_thread) {
+        if (!is_run_elsewhere) {
             const uint64_t slice_ns = now_ns + POLL_SLICE_NS;
             if (weir_loop_poll(manager, slice_ns < deadline_ns ? slice_ns : deadline_ns) ==
                 WEIR_CLOSED) {

@@ -33,7 +33,8 @@ size_t weir_recover(weir_incarnation *incarnation, bool may_resend)
 {
     weir_pool *pool = incarnation->pool;
     assert(incarnation->is_gone && incarnation->reserved == 0);
-    while (weir_ingest(incarnation) > 0) {
+    weir_budget all = weir_budget_unlimited();
+    while (weir_ingest(incarnation, &all) > 0) {
     }
     WEIR_FAILPOINT(recovery_after_drain);
     /* SYNC(worker.begun): the process is reaped, so this is its last word. */

@@ -30,6 +30,8 @@ typedef struct weir_seat {
     weir_incarnation *now;   /**< (pool) Who sits here, from spawn until reaped. */
     weir_seat_state state;   /**< (pool) Written by the manager's thread. */
     bool is_wanted;          /**< (thread) False for the spare seat that reloads use. */
+    bool is_start_asked;     /**< (pool) The host wants it filled. */
+    bool was_told_vacant;    /**< (thread) The host knows that it may be filled. */
     bool is_leaving;         /**< (thread) The end of this incarnation is intended: no backoff. */
     uint32_t restarts;       /**< (pool) */
     uint32_t deaths_in_row;  /**< (thread) */
@@ -104,7 +106,9 @@ typedef struct weir_manager {
     weir_incarnation *first_alive; /**< All that exist, under the lock in incarnation.c. */
     weir_handshake *handshakes;    /**< (thread) Under way. */
     uint32_t handshake_count;
-    uint64_t next_step_ns; /**< (thread) When the supervisor must look again. */
+    uint64_t next_step_ns;     /**< (thread) When the supervisor must look again. */
+    bool is_supervision_due;   /**< (thread) Before that, as soon as a turn may take long. */
+    pthread_mutex_t turn_lock; /**< Hosted: whoever holds it is the thread of (thread). */
 
     /* How the loop sleeps. */
     weir_spin spin;    /**< (thread) */

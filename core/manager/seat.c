@@ -66,6 +66,7 @@ static void unwatch(weir_manager *manager, weir_incarnation *incarnation)
     if (manager->wait_epoll_fd >= 0) {
         (void)weir_os()->epoll_ctl(manager->wait_epoll_fd, EPOLL_CTL_DEL,
                                    incarnation->response_eventfd, NULL);
+        incarnation->is_watched = false;
     }
 }
 

@@ -1,5 +1,6 @@
 #include "base/atomic.h"
 #include "manager/event.h"
+#include "manager/host.h"
 #include "manager/seat.h"
 #include "manager/spawn.h"
 
@@ -50,6 +51,10 @@ void weir_seat_note_death(weir_pool *pool, uint32_t number, bool was_stable, uin
         weir_seat_quarantine(pool, number, "the worker died too often in a row");
         return;
     }
+    if (pool->manager->options.host != NULL) {
+        seat->start_at_ns = now_ns; /* When to start again is the host's affair. */
+        return;
+    }
     schedule_restart(pool, seat, now_ns);
     weir_event_tell(pool, number, NULL, "restarting", "next start in %llu ms",
                     (unsigned long long)((seat->start_at_ns - now_ns) / WEIR_NS_PER_MS));
@@ -90,6 +95,10 @@ static weir_status bring_up(weir_pool *pool, uint32_t number, weir_incarnation *
         return status;
     }
     offer_terms(incarnation);
+    *out = incarnation;
+    if (manager->options.host != NULL) {
+        return WEIR_OK; /* Its process is ordered once it sits in its seat. */
+    }
     status = weir_spawn(incarnation, manager->listener.path, error);
     if (status == WEIR_OK) {
         status = weir_watcher_add(&manager->watcher, incarnation->pidfd, WEIR_WATCH_PROCESS,
@@ -99,7 +108,6 @@ static weir_status bring_up(weir_pool *pool, uint32_t number, weir_incarnation *
         status = weir_watcher_add(&manager->watcher, incarnation->output.fd, WEIR_WATCH_OUTPUT,
                                   incarnation->generation, error);
     }
-    *out = incarnation;
     return status;
 }
 
@@ -117,7 +125,8 @@ void weir_seat_start(weir_pool *pool, uint32_t number, uint64_t now_ns)
         pthread_mutex_unlock(&pool->lock);
         weir_event_tell(pool, number, incarnation, "refused", "%s", error.text);
     }
-    if (incarnation == NULL || incarnation->pidfd < 0) {
+    const bool is_hosted = pool->manager->options.host != NULL;
+    if (incarnation == NULL || (incarnation->pidfd < 0 && !is_hosted)) {
         if (incarnation != NULL) {
             weir_incarnation_close(incarnation);
             weir_incarnation_release(incarnation);
@@ -131,6 +140,12 @@ void weir_seat_start(weir_pool *pool, uint32_t number, uint64_t now_ns)
     seat->is_leaving = false;
     seat->state = WEIR_SEAT_STARTING;
     pthread_mutex_unlock(&pool->lock);
+    if (is_hosted) {
+        weir_event_tell(pool, number, incarnation, "spawned", "the host starts %s",
+                        pool->options.command[0]);
+        weir_host_order(incarnation);
+        return;
+    }
     weir_event_tell(pool, number, incarnation, "spawned", "started %s as pid %d",
                     pool->options.command[0], (int)incarnation->pid);
 }

@@ -5,6 +5,7 @@
 #include "base/atomic.h"
 #include "manager/admission.h"
 #include "manager/event.h"
+#include "manager/host.h"
 #include "manager/reload.h"
 #include "manager/seat.h"
 
@@ -14,7 +15,9 @@
 
 static bool try_reap(weir_incarnation *incarnation)
 {
-    if (!incarnation->is_reaped) {
+    if (!incarnation->is_reaped && incarnation->manager->options.host != NULL) {
+        incarnation->is_reaped = weir_host_has_ended(incarnation);
+    } else if (!incarnation->is_reaped) {
         const int result = weir_os()->pidfd_reap(incarnation->pidfd, &incarnation->exit);
         /* ECHILD: somebody else in this program reaped it; it is gone all the same. */
         incarnation->is_reaped = result == 1 || (result < 0 && errno == ECHILD);
@@ -155,6 +158,9 @@ static uint64_t supervise_empty(weir_pool *pool, uint32_t number, uint64_t now_n
     }
     if (now_ns < seat->start_at_ns) {
         return seat->start_at_ns;
+    }
+    if (pool->manager->options.host != NULL && !weir_host_wants_start(pool, number)) {
+        return WEIR_NEVER;
     }
     weir_seat_start(pool, number, now_ns);
     return seat->now != NULL ? now_ns + WEIR_SUPERVISE_PERIOD_NS : seat->start_at_ns;

@@ -16,6 +16,10 @@
  * Threads: any thread may call any function here at any time; turns and parking exclude each other
  * by themselves. Only the watcher thread of the manager remains; it sleeps.
  *
+ * A host's thread that must not wait calls weir_manager_reload and weir_manager_drain with a
+ * deadline of 0: they begin, return WEIR_TIMEOUT, and are over when the event "reloaded" comes or
+ * no job is outstanding. weir_call is not for a host's threads.
+ *
  * Blocking: none, except that a turn with may_take_long maps and unmaps memory, reaps and recovers
  * (milliseconds) and weir_manager_destroy waits for workers to end (seconds).
  *
@@ -56,8 +60,7 @@ typedef struct weir_host {
 
 /** How much a turn may do. */
 typedef struct weir_turn_limits {
-    uint32_t jobs;      /**< Replies taken in plus deferred jobs sent, at most; rounded up to a
-                           batch of 32. */
+    uint32_t jobs;      /**< Replies taken in plus deferred jobs sent, at most; at least 1. */
     uint64_t bytes;     /**< Payload bytes checked and copied, at most. */
     bool may_take_long; /**< Also supervise: start, reap, recover, map and unmap memory. */
 } weir_turn_limits;
@@ -69,7 +72,7 @@ typedef struct weir_turn {
     bool needs_long; /**< Supervision is due, or the next payload alone is above the limit of bytes:
                         take a long turn with more of them soon. */
     uint32_t outstanding; /**< Jobs accepted and not yet ended. */
-    uint64_t next_ns;     /**< When to take a turn even if nothing happens; WEIR_NEVER is UINT64_MAX. */
+    uint64_t next_ns; /**< When to take a turn even if nothing happens; WEIR_NEVER is UINT64_MAX. */
 } weir_turn;
 
 /**
@@ -91,8 +94,9 @@ WEIR_API weir_status weir_host_turn(weir_manager *manager, const weir_turn_limit
 WEIR_API weir_status weir_host_park(weir_manager *manager, weir_turn *turn) WEIR_MUST_CHECK;
 
 /** The descriptor became readable, or the host goes on for another reason: empties the descriptor
- * and lets the workers stop ringing it. */
-WEIR_API void weir_host_unpark(weir_manager *manager);
+ * and lets the workers stop ringing it. Returns WEIR_OK, WEIR_FULL (another thread has the turn:
+ * try again), WEIR_INVALID. */
+WEIR_API weir_status weir_host_unpark(weir_manager *manager) WEIR_MUST_CHECK;
 
 /** The descriptor to poll for input; the manager's, valid until it is destroyed. -1 when it could
  * not be made. */

@@ -60,8 +60,9 @@ typedef enum weir_room_policy {
 typedef struct weir_event {
     uint64_t time_ns;
     const char *kind; /**< spawned, ready, refused, output, protocol_error, silent, stuck, fenced,
-                         exited, stopped, restarting, quarantined, draining, reloaded; job_sent and
-                         job_ended with trace_jobs. docs/06-TELEMETRY-SAMPLES.md explains them. */
+                         exited, stopped, restarting, quarantined, draining, reloaded; vacant in a
+                         hosted manager; job_sent and job_ended with trace_jobs.
+                         docs/06-TELEMETRY-SAMPLES.md explains them. */
     const char *pool;
     uint32_t worker;     /**< Number of the seat in its pool. */
     uint32_t generation; /**< 0 when it concerns no incarnation. */
@@ -75,13 +76,15 @@ typedef void (*weir_event_handler)(void *context, const weir_event *event);
 typedef struct weir_manager_options {
     const char *runtime_directory; /**< Default: $WEIR_RUNTIME_DIR, else $XDG_RUNTIME_DIR/weir, else
                                       /tmp/weir-UID. */
-    uint32_t job_capacity;   /**< Jobs known at once, in flight and deferred; default 8192, at most
-                                65536. */
-    bool without_thread;     /**< The caller runs weir_manager_poll. */
-    uint64_t seed;           /**< Of every random choice (backoff jitter). */
-    uint64_t held_bytes_max; /**< Slots of replies that may be held at once; default 64 MiB. */
-    weir_event_handler on_event; /**< Called on the manager's thread; traces of jobs on the thread
-                                    that sends or ends the job. */
+    uint32_t job_capacity; /**< Jobs known at once, in flight and deferred; default 8192, at most
+                              65536. */
+    bool without_thread;   /**< The caller runs weir_manager_poll. */
+    const struct weir_host *host; /**< Set: a hosted manager, see weir/host.h; implies
+                                     without_thread. */
+    uint64_t seed;                /**< Of every random choice (backoff jitter). */
+    uint64_t held_bytes_max;      /**< Slots of replies that may be held at once; default 64 MiB. */
+    weir_event_handler on_event;  /**< Called on the manager's thread; traces of jobs on the thread
+                                     that sends or ends the job. */
     void *event_context;
     bool trace_jobs; /**< Also an event for each job sent and ended; slow. */
 } weir_manager_options;
@@ -291,7 +294,7 @@ WEIR_API weir_status weir_result_hold(const weir_result *result, weir_held *held
 WEIR_API void weir_held_release(weir_held *held);
 
 /** Without own thread: ingests, supervises, and sleeps until something happens or the deadline.
- * Returns WEIR_OK or WEIR_TIMEOUT. */
+ * Returns WEIR_OK, WEIR_TIMEOUT, or WEIR_INVALID (hosted: take turns). */
 WEIR_API weir_status weir_manager_poll(weir_manager *manager, uint64_t deadline_ns) WEIR_MUST_CHECK;
 
 /** Replaces the workers of a pool one by one, losing no job. Returns WEIR_OK, WEIR_TIMEOUT,

@@ -54,7 +54,9 @@ size_t house_count(house *house, const char *kind)
 /* One small step: the manager works. */
 static void step(house *house)
 {
-    if (house->without_thread) {
+    if (house->step != NULL) {
+        house->step(house->step_context);
+    } else if (house->without_thread) {
         (void)!weir_manager_poll(house->manager, weir_deadline_in(STEP_NS));
     } else {
         weir_os()->sleep_until(weir_deadline_in(STEP_NS));

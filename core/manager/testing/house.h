@@ -51,6 +51,8 @@ typedef struct house {
     weir_manager *manager;
     char directory[64];
     bool without_thread;
+    void (*step)(void *context); /**< A host's, in place of the manager's own. */
+    void *step_context;
     pthread_mutex_t lock;
     house_event events[HOUSE_EVENTS_MAX]; /**< Under the lock, as is the next one. */
     size_t event_count;
