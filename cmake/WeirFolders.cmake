@@ -91,8 +91,8 @@ function(weir_folder_tests DIR)
     file(GLOB helpers CONFIGURE_DEPENDS "${base}/testing/*.c")
     list(FILTER helpers EXCLUDE REGEX "(_program|_shared|_tsan|_test)\\.c$")
     if(DIR STREQUAL "harness")
-        # harness/testing is the wrapper itself, which every runner links.
-        set(helpers "")
+        # Beside the helpers lies the wrapper itself, which every runner links.
+        list(FILTER helpers EXCLUDE REGEX "/weir_test[^/]*\\.c$")
     endif()
 
     list(TRANSFORM ARG_BORROWS PREPEND "${CMAKE_SOURCE_DIR}/")

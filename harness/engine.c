@@ -82,7 +82,7 @@ static weir_status make_manager(engine *run)
 /* Why no worker came up, as one sentence. */
 static weir_status never_ready(engine *run, const char *how)
 {
-    char trouble[300];
+    char trouble[WEIR_TROUBLE_MAX];
     weir_progress_last_trouble(run->progress, trouble, sizeof trouble);
     weir_error_set(
         run->error,
@@ -211,6 +211,10 @@ static void read_facts(engine *run)
     facts->workers = weir_tally_sum(&run->tally);
     facts->strategies_seen = run->tally.strategies_seen;
     facts->restarts = run->tally.restarts;
+    if (run->tally.ready == 0) {
+        weir_progress_last_trouble(run->progress, facts->why_no_worker,
+                                   sizeof facts->why_no_worker);
+    }
 }
 
 /* Takes the manager down and looks what stayed. */

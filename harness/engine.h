@@ -56,6 +56,7 @@ typedef struct weir_run_facts {
     weir_tally_counters workers;
     uint32_t strategies_seen;
     uint32_t restarts;
+    char why_no_worker[WEIR_TROUBLE_MAX]; /**< empty while at least one worker serves at the end */
     weir_resources_left left;
     weir_routine_facts routine[ROUTINE_COUNT];
 } weir_run_facts;

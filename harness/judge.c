@@ -26,6 +26,12 @@ static bool is_allowed(unsigned outcome, const weir_run_plan *plan, const weir_r
     }
 }
 
+/* Jobs end in many ways when nobody is left to do them; the cause is one. */
+static const char *because(const weir_run_facts *facts)
+{
+    return facts->why_no_worker[0] != '\0' ? "; no worker serves any more: " : "";
+}
+
 static void judge_outcomes(const weir_run_plan *plan, const weir_run_facts *facts,
                            weir_ledger *ledger)
 {
@@ -34,8 +40,9 @@ static void judge_outcomes(const weir_run_plan *plan, const weir_run_facts *fact
         if (totals->outcomes[i] != 0 && !is_allowed(i, plan, facts)) {
             weir_ledger_complain(ledger,
                                  "%" PRIu64 " jobs ended as %s, which nothing in this run "
-                                 "excuses",
-                                 totals->outcomes[i], weir_outcome_name(i));
+                                 "excuses%s%s",
+                                 totals->outcomes[i], weir_outcome_name(i), because(facts),
+                                 facts->why_no_worker);
         }
         if (totals->outcomes[i] != facts->stats.outcomes[i]) {
             weir_ledger_complain(ledger,
@@ -51,7 +58,8 @@ static void judge_outcomes(const weir_run_plan *plan, const weir_run_facts *fact
                              totals->entered, facts->stats.submitted);
     }
     if (totals->outcomes[WEIR_OUTCOME_OK] == 0 && facts->signals == 0) {
-        weir_ledger_complain(ledger, "no job ended as ok");
+        weir_ledger_complain(ledger, "no job ended as ok%s%s", because(facts),
+                             facts->why_no_worker);
     }
 }
 

@@ -137,3 +137,19 @@ WEIR_TEST(judge, a_run_in_which_nothing_succeeds_does_not_hold)
     WEIR_EXPECT_EQ(judge(), 1);
     WEIR_EXPECT_STR_EQ(violations.text[0], "no job ended as ok");
 }
+
+WEIR_TEST(judge, without_any_worker_the_cause_is_named)
+{
+    static const char cause[] = "no worker serves any more: there is no worker program at /x";
+    ten_end_as(WEIR_OUTCOME_UNSUPPORTED);
+    snprintf(facts.why_no_worker, sizeof facts.why_no_worker, "there is no worker program at /x");
+    WEIR_EXPECT_EQ(judge(), 1);
+    WEIR_EXPECT_STR_HAS(violations.text[0], "10 jobs ended as unsupported, ");
+    WEIR_EXPECT_STR_HAS(violations.text[0], cause);
+    ten_end_as(WEIR_OUTCOME_REJECTED);
+    snprintf(facts.why_no_worker, sizeof facts.why_no_worker, "there is no worker program at /x");
+    WEIR_EXPECT_EQ(judge(), 0);
+    facts.totals.outcomes[WEIR_OUTCOME_OK] = facts.stats.outcomes[WEIR_OUTCOME_OK] = 0;
+    WEIR_EXPECT_EQ(judge(), 1);
+    WEIR_EXPECT_STR_HAS(violations.text[0], cause);
+}

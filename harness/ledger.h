@@ -23,7 +23,7 @@
 
 /** Violations kept as text; more are only counted. */
 #define WEIR_VIOLATIONS_MAX     12
-#define WEIR_VIOLATION_TEXT_MAX 240
+#define WEIR_VIOLATION_TEXT_MAX 480
 /** Highest job number and one. */
 #define WEIR_LEDGER_JOBS_MAX (UINT64_C(1) << 32)
 

@@ -10,7 +10,6 @@
 #include "harness/units.h"
 
 #define SECOND_NS UINT64_C(1000000000)
-enum { TROUBLE_MAX = 300 };
 
 struct weir_progress {
     pthread_mutex_t lock;
@@ -24,7 +23,7 @@ struct weir_progress {
     uint64_t shown_ns; /* elapsed time of the last line */
     uint64_t shown_jobs;
     char line[160]; /* as last shown, to be written again below an event */
-    char trouble[TROUBLE_MAX];
+    char trouble[WEIR_TROUBLE_MAX];
 };
 
 static uint64_t now_ns(void)

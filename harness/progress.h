@@ -20,6 +20,9 @@
 /** How often the engine asks for a line. */
 #define WEIR_PROGRESS_PERIOD_NS UINT64_C(200000000)
 
+/** Room for the sentence of weir_progress_last_trouble. */
+#define WEIR_TROUBLE_MAX 300
+
 typedef struct weir_progress weir_progress;
 
 typedef struct weir_progress_numbers {
