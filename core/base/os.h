@@ -93,6 +93,7 @@ typedef struct weir_os_table {
     int (*close)(int fd);
     int (*fstat)(int fd, struct stat *out);
     ssize_t (*read)(int fd, void *to, size_t bytes);
+    ssize_t (*pread)(int fd, void *to, size_t bytes, off_t offset);
     ssize_t (*write)(int fd, const void *from, size_t bytes);
     int (*pipe)(int fds[2], int flags);
     int (*set_pipe_bytes)(int fd, int bytes); /**< fcntl F_SETPIPE_SZ. */

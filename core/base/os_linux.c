@@ -351,6 +351,7 @@ static const weir_os_table linux_table = {
     .close = close,
     .fstat = fstat,
     .read = read,
+    .pread = pread,
     .write = write,
     .pipe = pipe2,
     .set_pipe_bytes = os_set_pipe_bytes,

@@ -1,6 +1,6 @@
 /**
  * @file
- * Events of the manager's life, handed to the program as they happen.
+ * Events of the manager's life, handed to the program as they happen and kept on the status page.
  *
  * Threads: the manager's thread, except traces, which come from the thread that sends or ends the
  * job. Never under a lock.
@@ -10,7 +10,8 @@
 
 #include "manager/registry.h"
 
-/** Tells the program; @p incarnation may be NULL. Does nothing when nobody listens. */
+/** Tells the program; @p incarnation may be NULL. What workers print
+ * (kind output) is for a listening program alone. */
 void weir_event_tell(weir_pool *pool, uint32_t seat, const weir_incarnation *incarnation,
                      const char *kind, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

@@ -6,6 +6,7 @@
 #include "manager/ending.h"
 #include "manager/ingestor.h"
 #include "manager/loop_wait.h"
+#include "manager/status_page.h"
 #include "manager/supervisor.h"
 #include "manager/watch_events.h"
 
@@ -120,6 +121,7 @@ bool weir_loop_turn(weir_manager *manager, weir_budget *budget)
         supervise(manager, now_ns, budget);
         did_something |= is_due;
     }
+    weir_status_page_update(manager, &manager->status, now_ns);
     return did_something;
 }
 

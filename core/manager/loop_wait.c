@@ -238,7 +238,7 @@ uint64_t weir_loop_next_deadline(weir_manager *manager, uint64_t deadline_ns)
         const uint64_t job_ns = weir_load_relaxed_u64(&manager->pools[p]->next_deadline_ns);
         deadline_ns = job_ns < deadline_ns ? job_ns : deadline_ns;
     }
-    return deadline_ns;
+    return weir_status_page_next(&manager->status, deadline_ns);
 }
 
 /* From here on workers and other threads of this program wake the loop. */

@@ -12,6 +12,7 @@
 #include "manager/registry.h"
 #include "manager/runtime_directory.h"
 #include "manager/spawn.h"
+#include "manager/status_page.h"
 
 #define JOB_CAPACITY_DEFAULT 8192
 #define JOB_CAPACITY_MAX     65536
@@ -52,6 +53,9 @@ static weir_status open_resources(weir_manager *manager, weir_error *error)
     weir_status status =
         weir_runtime_directory_open(manager->options.runtime_directory, manager->directory,
                                     sizeof manager->directory, &manager->directory_lock_fd, error);
+    if (status == WEIR_OK) {
+        status = weir_status_page_open(manager, error);
+    }
     if (status == WEIR_OK) {
         status = weir_listener_open(manager->directory, "manager.sock", &manager->listener, error);
     }
@@ -122,6 +126,7 @@ static void free_all(weir_manager *manager)
 {
     weir_admission_close(manager);
     weir_watcher_stop(&manager->watcher);
+    weir_status_page_close(manager);
     weir_listener_close(&manager->listener);
     for (uint32_t i = 0; i < manager->pool_count; i++) {
         cut_loose(manager->pools[i]);
@@ -139,6 +144,7 @@ static void free_all(weir_manager *manager)
     free(manager->unpack_buffer);
     free(manager->handshakes);
     pthread_mutex_destroy(&manager->pools_lock);
+    pthread_mutex_destroy(&manager->status.lock);
     pthread_mutex_destroy(&manager->turn_lock);
     free(manager);
 }
@@ -160,6 +166,7 @@ weir_status weir_manager_create(const weir_manager_options *options, weir_manage
     manager->watcher.epoll_fd = manager->watcher.stop_fd = -1;
     manager->strategy = WEIR_WAKE_STRATEGY_FUTEX;
     pthread_mutex_init(&manager->pools_lock, NULL);
+    pthread_mutex_init(&manager->status.lock, NULL);
     pthread_mutex_init(&manager->turn_lock, NULL);
     weir_status status = take_options(manager, options, error);
     if (status == WEIR_OK) {

@@ -19,6 +19,7 @@
 #include "channel/compress.h"
 #include "manager/incarnation.h"
 #include "manager/job_table.h"
+#include "manager/status_page.h"
 #include "manager/watcher.h"
 #include "weir/manager.h"
 
@@ -89,6 +90,7 @@ typedef struct weir_manager {
     weir_manager_options options;
     char directory[96]; /**< Private to this manager. */
     int directory_lock_fd;
+    weir_status_page status; /**< For those who watch from outside. */
     weir_listener listener;
     weir_watcher watcher;
     pthread_t thread;

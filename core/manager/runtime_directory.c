@@ -32,9 +32,8 @@ static weir_status default_base(char *base, size_t bytes)
     return written >= 0 && (size_t)written < bytes ? WEIR_OK : WEIR_INVALID;
 }
 
-static weir_status check_base(const char *base, weir_error *error)
+static weir_status make_base(const char *base, weir_error *error)
 {
-    struct stat info;
     if (weir_os()->mkdir(base, 0700) != 0 && errno != EEXIST) {
         const int code = errno;
         char doing[256];
@@ -42,6 +41,12 @@ static weir_status check_base(const char *base, weir_error *error)
         return weir_error_system(error, code, doing,
                                  "set WEIR_RUNTIME_DIR to a place where you may write");
     }
+    return WEIR_OK;
+}
+
+static weir_status check_base(const char *base, weir_error *error)
+{
+    struct stat info;
     if (weir_os()->lstat(base, &info) != 0 || !S_ISDIR(info.st_mode)) {
         weir_error_set(error, "%s is not a directory; remove it or set WEIR_RUNTIME_DIR", base);
         return WEIR_INVALID;
@@ -216,29 +221,106 @@ static weir_status make_private(const char *base, char *path, size_t path_bytes,
     return WEIR_SYSTEM;
 }
 
+weir_status weir_runtime_directory_name(const char *base, char *path, size_t path_bytes,
+                                        weir_error *error)
+{
+    if (base != NULL) {
+        const int written = snprintf(path, path_bytes, "%s", base);
+        if (written < 0 || (size_t)written >= path_bytes) {
+            weir_error_set(
+                error,
+                "the runtime directory's path is longer than %zu bytes; choose a shorter one",
+                path_bytes - 1);
+            return WEIR_INVALID;
+        }
+    } else if (default_base(path, path_bytes) != WEIR_OK) {
+        weir_error_set(error,
+                       "the runtime directory's path is longer than %zu bytes; set "
+                       "WEIR_RUNTIME_DIR to a shorter one",
+                       path_bytes - 1);
+        return WEIR_INVALID;
+    }
+    return WEIR_OK;
+}
+
 weir_status weir_runtime_directory_open(const char *base, char *path, size_t path_bytes,
                                         int *lock_fd, weir_error *error)
 {
     char chosen[256];
     *lock_fd = -1;
-    if (base != NULL) {
-        if ((size_t)snprintf(chosen, sizeof chosen, "%s", base) >= sizeof chosen) {
-            weir_error_set(
-                error,
-                "the runtime directory's path is longer than 255 bytes; choose a shorter one");
-            return WEIR_INVALID;
-        }
-    } else if (default_base(chosen, sizeof chosen) != WEIR_OK) {
-        weir_error_set(error, "the runtime directory's path is longer than 255 bytes; set "
-                              "WEIR_RUNTIME_DIR to a shorter one");
-        return WEIR_INVALID;
+    weir_status status = weir_runtime_directory_name(base, chosen, sizeof chosen, error);
+    if (status == WEIR_OK) {
+        status = make_base(chosen, error);
     }
-    const weir_status status = check_base(chosen, error);
+    if (status == WEIR_OK) {
+        status = check_base(chosen, error);
+    }
     if (status != WEIR_OK) {
         return status;
     }
     sweep(chosen);
     return make_private(chosen, path, path_bytes, lock_fd, error);
+}
+
+weir_status weir_runtime_directory_walk(const char *base, weir_runtime_directory_visit visit,
+                                        void *context, weir_error *error)
+{
+    char chosen[256];
+    struct stat info;
+    weir_status status = weir_runtime_directory_name(base, chosen, sizeof chosen, error);
+    if (status != WEIR_OK) {
+        return status;
+    }
+    if (weir_os()->lstat(chosen, &info) != 0 && errno == ENOENT) {
+        weir_error_set(error, "there is no runtime directory %s; no manager has run there", chosen);
+        return WEIR_NOT_FOUND;
+    }
+    status = check_base(chosen, error);
+    if (status != WEIR_OK) {
+        return status;
+    }
+    DIR *directory = weir_os()->opendir(chosen);
+    if (directory == NULL) {
+        return weir_error_system(error, errno, "cannot list the runtime directory", NULL);
+    }
+    struct dirent *entry;
+    bool goes_on = true;
+    while (goes_on && (entry = weir_os()->readdir(directory)) != NULL) {
+        char path[512];
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+            (size_t)snprintf(path, sizeof path, "%s/%s", chosen, entry->d_name) < sizeof path) {
+            goes_on = visit(context, path);
+        }
+    }
+    (void)weir_os()->closedir(directory);
+    return WEIR_OK;
+}
+
+bool weir_runtime_directory_is_alive(const char *path)
+{
+    char name[512];
+    if ((size_t)snprintf(name, sizeof name, "%s/" LOCK_NAME, path) >= sizeof name) {
+        return false;
+    }
+    const int fd = weir_os()->open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    /* Shared, so that two who watch do not take each other for the manager. */
+    const bool is_held = weir_os()->flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    (void)weir_os()->close(fd);
+    return is_held;
+}
+
+int weir_runtime_directory_pid(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0) {
+        return 0;
+    }
+    const long pid = strtol(name + strlen(PREFIX), NULL, 10);
+    return pid > 0 && pid <= INT32_MAX ? (int)pid : 0;
 }
 
 void weir_runtime_directory_close(const char *path, int lock_fd)
