@@ -206,7 +206,7 @@ static void write_header(weir_manager *manager, uint32_t pool_count, uint64_t no
         .magic = WEIR_STATUS_MAGIC,
         .layout_major = WEIR_LAYOUT_MAJOR,
         .layout_minor = WEIR_LAYOUT_MINOR,
-        .kind = WEIR_MANAGER_KIND_C,
+        .kind = manager->options.host != NULL ? WEIR_MANAGER_KIND_BEAM : WEIR_MANAGER_KIND_C,
         .pid = (uint32_t)weir_os()->getpid(),
         .started_ns = page->started_ns,
         .started_wall_ns = page->started_wall_ns,
