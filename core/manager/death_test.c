@@ -248,12 +248,15 @@ WEIR_TEST(death, waits_longer_each_time_with_jitter_from_the_seed_and_forgets_wh
         }
         house_close(&house);
     }
+    bool is_jittered = false;
     for (size_t i = 0; i < 5; i++) {
         const uint64_t full = i < 3 ? UINT64_C(8) << i : 64;
+        is_jittered |= delays[0][i] < full - 1;
         WEIR_EXPECT_EQ(delays[0][i], delays[1][i]); /* The same seed. */
         WEIR_EXPECT_GE(delays[0][i], full / 2 - 1);
         WEIR_EXPECT_LE(delays[0][i], full);
     }
+    WEIR_EXPECT_TRUE(is_jittered);
 }
 
 WEIR_TEST(death, after_a_stable_time_begins_the_backoff_anew)
@@ -268,6 +271,11 @@ WEIR_TEST(death, after_a_stable_time_begins_the_backoff_anew)
     (void)house_add_ready(&house, &options);
     for (size_t i = 0; i < 8; i++) {
         kill(house_await_state(&house, 0, WEIR_SEAT_READY).pid, SIGKILL);
+        house_event event;
+        house_await(&house, "restarting", i + 1, &event);
+        unsigned long long ms = 0;
+        WEIR_EXPECT_EQ(sscanf(event.text, "next start in %llu", &ms), 1);
+        WEIR_EXPECT_LE(ms, 4);
         house_await(&house, "ready", i + 2, NULL);
     }
     WEIR_EXPECT_EQ(house_count(&house, "quarantined"), 0);

@@ -236,6 +236,23 @@ WEIR_TEST(reload, twice_and_again_at_rest_works)
     house_close(&house);
 }
 
+WEIR_TEST(reload, drains_nobody_before_the_replacement_serves)
+{
+    static house house;
+    house_open(&house, NULL);
+    const weir_pool_options options = house_pool(1, NULL);
+    const weir_pool_id pool = house_add_ready(&house, &options);
+    weir_error error = {{0}};
+    WEIR_EXPECT_STATUS(weir_manager_reload(house.manager, pool, weir_test_deadline(20), &error),
+                       WEIR_OK);
+    house_event ready;
+    house_event draining;
+    house_await(&house, "ready", 2, &ready);
+    house_await(&house, "draining", 1, &draining);
+    WEIR_EXPECT_LE(ready.time_ns, draining.time_ns);
+    house_close(&house);
+}
+
 WEIR_TEST(reload, replaces_a_worker_that_has_died_for_good)
 {
     static house house;

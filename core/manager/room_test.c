@@ -93,6 +93,28 @@ WEIR_TEST(room, defer_keeps_the_order_up_to_its_bound)
     house_close(&house);
 }
 
+/* The small one would find a slot at once; those before it wait for a large one. */
+WEIR_TEST(room, a_deferred_job_is_not_overtaken_by_one_that_would_fit)
+{
+    static house house;
+    static house_job busy;
+    static house_job large[3];
+    static house_job small;
+    weir_pool_options options = house_pool(1, NULL);
+    options.policy = WEIR_ROOM_DEFER;
+    const weir_pool_id pool = open_busy(&house, NULL, &options, &busy, 300);
+    for (size_t i = 0; i < 3; i++) { /* There are two slots of 1 MiB. */
+        house_send(&house, pool, &large[i], WEIR_OPCODE_ECHO, 1000000);
+    }
+    house_send(&house, pool, &small, WEIR_OPCODE_ECHO, 10);
+    const uint64_t waiting = house_stats(&house).deferred_now;
+    WEIR_EXPECT_EQ(busy.ends, 0); /* Else the numbers below would say nothing. */
+    WEIR_EXPECT_EQ(waiting, 2);
+    house_settle(&house);
+    house_expect(&small, WEIR_OUTCOME_OK);
+    house_close(&house);
+}
+
 WEIR_TEST(room, drop_oldest_gives_up_the_job_that_waited_longest)
 {
     static house house;
