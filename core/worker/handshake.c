@@ -375,7 +375,6 @@ weir_status weir_worker_approach_step(weir_worker_approach *approach, weir_error
     }
     if (status != WEIR_OK && status != WEIR_EMPTY) {
         weir_control_close_descriptors(&descriptors);
-        weir_worker_handshake_close(terms);
     }
     return status;
 }

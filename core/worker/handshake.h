@@ -120,9 +120,9 @@ weir_status weir_worker_approach_begin(const weir_worker_identity *identity,
 
 /**
  * Takes one message, if one is there, and answers it. Returns WEIR_EMPTY (more is needed), WEIR_OK
- * (READY is said). All other statuses end the approach, nothing is left open or mapped; they are
- * those of weir_worker_handshake_run. Without blocking a deadline is the caller's:
- * weir_worker_handshake_close ends an approach too.
+ * (READY is said). All other statuses end the approach; they are those of
+ * weir_worker_handshake_run. Closing is the caller's, whatever the status: the socket may be in a
+ * poll set of its own. So is the deadline.
  */
 weir_status weir_worker_approach_step(weir_worker_approach *approach,
                                       weir_error *error) WEIR_MUST_CHECK;

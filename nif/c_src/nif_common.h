@@ -38,7 +38,9 @@
 
 /* Atoms that are used in more than one file, or often. A(name) is the atom :name. */
 #define WEIR_NIF_ATOMS(A)                                                                          \
-    A(ok) A(error) A(true) A(false) A(nil) A(undefined) A(infinity) A(pending) A(done) A(more)
+    A(ok)                                                                                          \
+    A(error) A(true) A(false) A(nil) A(undefined) A(infinity) A(pending) A(done) A(more) A(empty)  \
+        A(full)
 
 typedef struct weir_nif_atom_table {
 #define WEIR_NIF_ATOM_MEMBER(name) ERL_NIF_TERM name##_;
@@ -111,6 +113,33 @@ void *weir_nif_new(weir_nif_kind kind, size_t size);
 ERL_NIF_TERM weir_nif_release_as_term(ErlNifEnv *env, void *resource);
 /** The resource behind a term; false for anything else. */
 bool weir_nif_get(ErlNifEnv *env, ERL_NIF_TERM term, weir_nif_kind kind, void **resource);
+
+/** A resource that ends with a process: the first member of such a struct. */
+typedef struct weir_nif_owned {
+    weir_nif_head head;
+    ErlNifMutex *lock; /**< Guards the rest of the struct. */
+    ErlNifPid owner;
+    ErlNifMonitor monitor;
+    bool is_monitored;
+} weir_nif_owned;
+
+/** Makes the lock and monitors the calling process. False without memory or process; give the
+ * resource up then. */
+bool weir_nif_own(ErlNifEnv *env, weir_nif_owned *owned, const char *name);
+/** The owner's death does not matter any more; safe twice. Not under the lock. */
+void weir_nif_disown(ErlNifEnv *env, weir_nif_owned *owned);
+/** Frees the lock; for destructors. */
+void weir_nif_unlock_for_good(weir_nif_owned *owned);
+
+/**
+ * Closes a descriptor that may be in the emulator's poll set: there only the stop callback of @p
+ * resource may close it. Not under a lock that the stop callback takes.
+ */
+void weir_nif_close(ErlNifEnv *env, void *resource, int fd, bool was_selected);
+/** Sends @p message to the calling process once @p fd is readable. */
+bool weir_nif_select(ErlNifEnv *env, void *resource, int fd, ERL_NIF_TERM message);
+/** A stop callback that closes the descriptor; for every kind that selects. */
+void weir_nif_stop(ErlNifEnv *env, void *resource, ErlNifEvent event, int is_direct);
 
 /* --- Trace ---------------------------------------------------------------------------------------
  */

@@ -4,7 +4,7 @@
 #ifndef WEIR_NIF_FUNCTIONS_H
 #define WEIR_NIF_FUNCTIONS_H
 
-#include "raw_descriptor.h"
+#include "raw.h"
 
 #define WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                              \
     F(version, 0, 0)                                                                               \
@@ -15,6 +15,6 @@
 
 #define WEIR_NIF_FUNCTIONS(F)                                                                      \
     WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                                  \
-    WEIR_NIF_DESCRIPTOR_FUNCTIONS(F)
+    WEIR_NIF_RAW_FUNCTIONS(F)
 
 #endif

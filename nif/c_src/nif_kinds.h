@@ -2,7 +2,8 @@
 #ifndef WEIR_NIF_KINDS_H
 #define WEIR_NIF_KINDS_H
 
-#define WEIR_NIF_KINDS(T)                                                                          \
-    T(descriptor, weir_nif_descriptor_free, weir_nif_descriptor_stop, weir_nif_descriptor_down)
+#include "raw_kinds.h"
+
+#define WEIR_NIF_KINDS(T) WEIR_NIF_RAW_KINDS(T)
 
 #endif

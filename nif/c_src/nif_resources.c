@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "raw_descriptor.h"
+#include "base/os.h"
+#include "raw.h"
 
 #define SHARED_VERSION 1u
 #define TRACE_MAX      256u
@@ -95,6 +96,59 @@ bool weir_nif_get(ErlNifEnv *env, ERL_NIF_TERM term, weir_nif_kind kind, void **
     }
     *resource = found;
     return true;
+}
+
+bool weir_nif_own(ErlNifEnv *env, weir_nif_owned *owned, const char *name)
+{
+    owned->lock = enif_mutex_create((char *)name);
+    if (owned->lock == NULL || enif_self(env, &owned->owner) == NULL) {
+        return false;
+    }
+    owned->is_monitored = enif_monitor_process(env, owned, &owned->owner, &owned->monitor) == 0;
+    return owned->is_monitored;
+}
+
+void weir_nif_disown(ErlNifEnv *env, weir_nif_owned *owned)
+{
+    enif_mutex_lock(owned->lock);
+    const bool was_monitored = owned->is_monitored;
+    owned->is_monitored = false;
+    enif_mutex_unlock(owned->lock);
+    if (was_monitored) {
+        /* Fails when the owner is just dying: the down callback then finds nothing to do. */
+        (void)enif_demonitor_process(env, owned, &owned->monitor);
+    }
+}
+
+void weir_nif_unlock_for_good(weir_nif_owned *owned)
+{
+    if (owned->lock != NULL) {
+        enif_mutex_destroy(owned->lock);
+    }
+}
+
+void weir_nif_close(ErlNifEnv *env, void *resource, int fd, bool was_selected)
+{
+    if (fd < 0) {
+        return;
+    }
+    if (!was_selected ||
+        enif_select(env, fd, ERL_NIF_SELECT_STOP, resource, NULL, weir_nif_atoms.undefined_) < 0) {
+        (void)weir_os()->close(fd);
+    }
+}
+
+bool weir_nif_select(ErlNifEnv *env, void *resource, int fd, ERL_NIF_TERM message)
+{
+    return enif_select_read(env, fd, resource, NULL, message, NULL) >= 0;
+}
+
+void weir_nif_stop(ErlNifEnv *env, void *resource, ErlNifEvent event, int is_direct)
+{
+    (void)env;
+    (void)is_direct;
+    weir_nif_note(WEIR_NIF_STOP, resource);
+    (void)weir_os()->close(event);
 }
 
 /* The virtual machine's destructor of each kind: the concept's own, then the count. */

@@ -5,32 +5,45 @@
 
 #include "base/os.h"
 
-ERL_NIF_TERM weir_nif_descriptor_adopt(ErlNifEnv *env, int fd, weir_nif_descriptor **made)
+#define ANY_USE (~0u)
+
+ERL_NIF_TERM weir_nif_descriptor_adopt(ErlNifEnv *env, int fd, weir_nif_descriptor_use use,
+                                       ERL_NIF_TERM *term)
 {
     weir_nif_descriptor *descriptor = weir_nif_new(WEIR_NIF_descriptor, sizeof *descriptor);
     if (descriptor == NULL) {
-        weir_os()->close(fd);
+        (void)weir_os()->close(fd);
         return weir_nif_refusal(env, WEIR_NO_MEMORY, "no memory for a descriptor");
     }
     descriptor->fd = fd;
-    descriptor->lock = enif_mutex_create("weir_descriptor");
-    enif_self(env, &descriptor->owner);
-    if (descriptor->lock == NULL ||
-        enif_monitor_process(env, descriptor, &descriptor->owner, &descriptor->monitor) != 0) {
+    descriptor->use = use;
+    if (!weir_nif_own(env, &descriptor->owned, "weir_descriptor")) {
         enif_release_resource(descriptor); /* the destructor closes it */
         return weir_nif_refusal(env, WEIR_NO_MEMORY, "the descriptor could not be given an owner");
     }
-    if (made != NULL) {
-        *made = descriptor;
+    const ERL_NIF_TERM made = weir_nif_release_as_term(env, descriptor);
+    if (term != NULL) {
+        *term = made;
     }
-    return weir_nif_ok(env, weir_nif_release_as_term(env, descriptor));
+    return weir_nif_ok(env, made);
+}
+
+bool weir_nif_descriptor_get(ErlNifEnv *env, ERL_NIF_TERM term, unsigned uses,
+                             weir_nif_descriptor **descriptor)
+{
+    void *found = NULL;
+    if (!weir_nif_get(env, term, WEIR_NIF_descriptor, &found)) {
+        return false;
+    }
+    *descriptor = found;
+    return (uses & (1u << (*descriptor)->use)) != 0;
 }
 
 bool weir_nif_descriptor_hold(weir_nif_descriptor *descriptor, int *fd)
 {
-    enif_mutex_lock(descriptor->lock);
+    enif_mutex_lock(descriptor->owned.lock);
     if (descriptor->fd < 0) {
-        enif_mutex_unlock(descriptor->lock);
+        enif_mutex_unlock(descriptor->owned.lock);
         return false;
     }
     *fd = descriptor->fd;
@@ -39,24 +52,25 @@ bool weir_nif_descriptor_hold(weir_nif_descriptor *descriptor, int *fd)
 
 void weir_nif_descriptor_let_go(weir_nif_descriptor *descriptor)
 {
-    enif_mutex_unlock(descriptor->lock);
+    enif_mutex_unlock(descriptor->owned.lock);
 }
 
-bool weir_nif_descriptor_close_now(ErlNifEnv *env, weir_nif_descriptor *descriptor)
+ERL_NIF_TERM weir_nif_descriptor_is_closed(ErlNifEnv *env)
 {
-    enif_mutex_lock(descriptor->lock);
-    const int fd = descriptor->fd;
-    const bool was_selected = descriptor->was_selected;
-    descriptor->fd = -1;
-    enif_mutex_unlock(descriptor->lock);
-    if (fd < 0) {
+    return weir_nif_refusal(env, WEIR_CLOSED, "the descriptor was closed before");
+}
+
+static bool close_now(ErlNifEnv *env, weir_nif_descriptor *descriptor)
+{
+    int fd = -1;
+    if (!weir_nif_descriptor_hold(descriptor, &fd)) {
         return false;
     }
-    /* Not under the lock: the stop callback may run before enif_select returns. */
-    if (!was_selected || enif_select(env, fd, ERL_NIF_SELECT_STOP, descriptor, NULL,
-                                     weir_nif_atoms.undefined_) < 0) {
-        weir_os()->close(fd);
-    }
+    descriptor->fd = -1;
+    const bool was_selected = descriptor->was_selected;
+    weir_nif_descriptor_let_go(descriptor);
+    weir_nif_close(env, descriptor, fd, was_selected);
+    weir_nif_disown(env, &descriptor->owned);
     return true;
 }
 
@@ -66,19 +80,9 @@ void weir_nif_descriptor_free(ErlNifEnv *env, void *resource)
     weir_nif_descriptor *descriptor = resource;
     /* A descriptor in the poll set keeps its resource alive: this one is not there (any more). */
     if (descriptor->fd >= 0) {
-        weir_os()->close(descriptor->fd);
+        (void)weir_os()->close(descriptor->fd);
     }
-    if (descriptor->lock != NULL) {
-        enif_mutex_destroy(descriptor->lock);
-    }
-}
-
-void weir_nif_descriptor_stop(ErlNifEnv *env, void *resource, ErlNifEvent event, int is_direct)
-{
-    (void)env;
-    (void)is_direct;
-    weir_nif_note(WEIR_NIF_STOP, resource);
-    weir_os()->close(event);
+    weir_nif_unlock_for_good(&descriptor->owned);
 }
 
 void weir_nif_descriptor_down(ErlNifEnv *env, void *resource, ErlNifPid *pid,
@@ -87,7 +91,7 @@ void weir_nif_descriptor_down(ErlNifEnv *env, void *resource, ErlNifPid *pid,
     (void)pid;
     (void)monitor;
     weir_nif_note(WEIR_NIF_DOWN, resource);
-    (void)weir_nif_descriptor_close_now(env, resource);
+    (void)close_now(env, resource);
 }
 
 ERL_NIF_TERM weir_nif_eventfd_create(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
@@ -101,27 +105,83 @@ ERL_NIF_TERM weir_nif_eventfd_create(ErlNifEnv *env, int argc, const ERL_NIF_TER
                                                      "raise the limit of open files (ulimit -n)");
         return weir_nif_status(env, status, &error);
     }
-    return weir_nif_descriptor_adopt(env, fd, NULL);
+    return weir_nif_descriptor_adopt(env, fd, WEIR_NIF_DESCRIPTOR_EVENTFD, NULL);
+}
+
+/* Rings or drains. */
+static ERL_NIF_TERM use_eventfd(ErlNifEnv *env, ERL_NIF_TERM term, int (*call)(int fd),
+                                const char *doing)
+{
+    weir_nif_descriptor *descriptor = NULL;
+    int fd = -1;
+    if (!weir_nif_descriptor_get(env, term, 1u << WEIR_NIF_DESCRIPTOR_EVENTFD, &descriptor)) {
+        return enif_make_badarg(env);
+    }
+    if (!weir_nif_descriptor_hold(descriptor, &fd)) {
+        return weir_nif_descriptor_is_closed(env);
+    }
+    const int result = call(fd);
+    const int reason = errno;
+    weir_nif_descriptor_let_go(descriptor);
+    if (result == 0) {
+        return weir_nif_atoms.ok_;
+    }
+    if (reason == EAGAIN) {
+        return weir_nif_refusal(env, WEIR_EMPTY, "nobody has rung the eventfd");
+    }
+    weir_error error;
+    const weir_status status = weir_error_system(&error, reason, doing, NULL);
+    return weir_nif_status(env, status, &error);
+}
+
+ERL_NIF_TERM weir_nif_eventfd_ring(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+    (void)argc;
+    return use_eventfd(env, argv[0], weir_os()->eventfd_ring, "cannot ring the eventfd");
+}
+
+ERL_NIF_TERM weir_nif_eventfd_drain(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+    (void)argc;
+    return use_eventfd(env, argv[0], weir_os()->eventfd_drain, "cannot drain the eventfd");
+}
+
+ERL_NIF_TERM weir_nif_descriptor_select(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
+{
+    (void)argc;
+    weir_nif_descriptor *descriptor = NULL;
+    int fd = -1;
+    if (!weir_nif_descriptor_get(env, argv[0], ANY_USE, &descriptor)) {
+        return enif_make_badarg(env);
+    }
+    if (!weir_nif_descriptor_hold(descriptor, &fd)) {
+        return weir_nif_descriptor_is_closed(env);
+    }
+    const ERL_NIF_TERM message = enif_make_tuple2(env, enif_make_atom(env, "weir_ready"), argv[0]);
+    const bool is_selected = weir_nif_select(env, descriptor, fd, message);
+    descriptor->was_selected = descriptor->was_selected || is_selected;
+    weir_nif_descriptor_let_go(descriptor);
+    return is_selected
+               ? weir_nif_atoms.ok_
+               : weir_nif_refusal(env, WEIR_UNSUPPORTED, "this descriptor cannot be waited for");
 }
 
 ERL_NIF_TERM weir_nif_descriptor_close(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     (void)argc;
-    void *descriptor = NULL;
-    if (!weir_nif_get(env, argv[0], WEIR_NIF_descriptor, &descriptor)) {
+    weir_nif_descriptor *descriptor = NULL;
+    if (!weir_nif_descriptor_get(env, argv[0], ANY_USE, &descriptor)) {
         return enif_make_badarg(env);
     }
-    return weir_nif_descriptor_close_now(env, descriptor)
-               ? weir_nif_atoms.ok_
-               : weir_nif_refusal(env, WEIR_CLOSED, "the descriptor was closed before");
+    return close_now(env, descriptor) ? weir_nif_atoms.ok_ : weir_nif_descriptor_is_closed(env);
 }
 
 ERL_NIF_TERM weir_nif_descriptor_is_open(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 {
     (void)argc;
-    void *descriptor = NULL;
+    weir_nif_descriptor *descriptor = NULL;
     int fd = -1;
-    if (!weir_nif_get(env, argv[0], WEIR_NIF_descriptor, &descriptor)) {
+    if (!weir_nif_descriptor_get(env, argv[0], ANY_USE, &descriptor)) {
         return enif_make_badarg(env);
     }
     const bool is_open = weir_nif_descriptor_hold(descriptor, &fd);

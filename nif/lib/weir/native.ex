@@ -89,6 +89,18 @@ defmodule Weir.Native do
   @spec eventfd_create :: {:ok, descriptor} | refusal
   def eventfd_create, do: missing()
 
+  @doc "Makes an eventfd readable."
+  @spec eventfd_ring(descriptor) :: :ok | refusal
+  def eventfd_ring(_eventfd), do: missing()
+
+  @doc "Makes an eventfd unreadable; `{:error, :empty, _}` when nobody had rung it."
+  @spec eventfd_drain(descriptor) :: :ok | refusal
+  def eventfd_drain(_eventfd), do: missing()
+
+  @doc "Sends `{:weir_ready, descriptor}` to the calling process once, when the descriptor is readable."
+  @spec descriptor_select(descriptor) :: :ok | refusal
+  def descriptor_select(_descriptor), do: missing()
+
   @doc "Closes a descriptor; once."
   @spec descriptor_close(descriptor) :: :ok | refusal
   def descriptor_close(_descriptor), do: missing()
@@ -96,6 +108,113 @@ defmodule Weir.Native do
   @doc "Whether the descriptor is open."
   @spec descriptor_is_open(descriptor) :: boolean
   def descriptor_is_open(_descriptor), do: missing()
+
+  # --- A worker in Elixir ---
+
+  @typedoc "A worker, owned by the process that connected it."
+  @opaque worker :: reference
+
+  @typedoc """
+  A job: its opcode, its payload (checked, unpacked, copied), its identity, and the `CLOCK_MONOTONIC` nanosecond by
+  which the caller wants the answer (0 for none); `:os.perf_counter(:nanosecond)` is on the same clock.
+  """
+  @type job ::
+          {:job, opcode :: 1..0xFFFF, payload :: binary, id :: non_neg_integer,
+           deadline_ns :: non_neg_integer}
+
+  @doc """
+  Connects to a manager and says HELLO, without waiting.
+
+  Options: `socket`, `token` (what the manager put into `WEIR_SOCKET` and `WEIR_TOKEN`), `opcodes` (1 to 64 of them),
+  and, if wanted, `correlation` and `role`. `{:error, :timeout, _}` means that the manager's queue is full and the token
+  not used up: try again. Then call `worker_handshake/1` now and at each `{:weir_control, worker}` until it answers
+  something else than `:pending`; how long to wait for that is the caller's to say.
+  """
+  @spec worker_connect(%{
+          required(:socket) => binary,
+          required(:token) => binary,
+          required(:opcodes) => [1..0xFFFF],
+          optional(:correlation) => binary,
+          optional(:role) => binary
+        }) :: {:ok, worker} | refusal
+  def worker_connect(_options), do: missing()
+
+  @doc """
+  Goes on with the handshake. After `{:ok, terms}` the memory is mapped and the worker serves. A refusal closes it.
+  """
+  @spec worker_handshake(worker) :: {:ok, map} | :pending | refusal
+  def worker_handshake(_worker), do: missing()
+
+  @doc """
+  Looks at the control socket; to be called at `{:weir_control, worker}` while serving. `{:error, :peer_dead, _}` means
+  that the manager is gone: the process has to end.
+  """
+  @spec worker_control(worker) :: :ok | refusal
+  def worker_control(_worker), do: missing()
+
+  @doc "Says goodbye and gives back memory and descriptors; what was not answered is lost."
+  @spec worker_close(worker) :: :ok | refusal
+  def worker_close(_worker), do: missing()
+
+  @doc """
+  Takes the next job and marks it as begun. One job is open at a time: answer it with `worker_reply/3`.
+
+    * `:empty` - nothing there: `worker_park/1`
+    * `:drained` - nothing there, and the manager (or `worker_drain/1`) asked to drain: park as well; more may come
+    * `:shutdown` - nothing there, and nothing will come: `worker_close/1` and end
+    * `:large` - the next payload is above 256 KiB: `worker_next_large/1`
+    * `:more` - jobs were refused (late, damaged, unknown opcode) and answered; call again
+    * `:full` - the reply would have to wait for room: call again within a millisecond or so
+    * `{:error, :protocol, _}` - the manager broke the protocol: the process has to end
+  """
+  @spec worker_next(worker) ::
+          job | :empty | :drained | :shutdown | :large | :more | :full | refusal
+  def worker_next(_worker), do: missing()
+
+  @doc "`worker_next/1` on a dirty scheduler, for payloads of any length."
+  @spec worker_next_large(worker) :: job | :empty | :drained | :shutdown | :more | :full | refusal
+  def worker_next_large(_worker), do: missing()
+
+  @doc """
+  Answers the open job: `:ok` with the result, `:failed` with a sentence for the caller (cut after 255 bytes),
+  `:oversize` or `:no_slot` (the payload is not looked at).
+
+  `:full` means that no slot is free just now: the job stays open; try again after a millisecond until the job's
+  deadline (a second if it has none), then answer `:no_slot`. `{:error, :oversize, _}` leaves the job open too: answer
+  `:oversize`. `:large` asks for `worker_reply_large/3`.
+  """
+  @spec worker_reply(worker, :ok | :failed | :oversize | :no_slot, binary) ::
+          :ok | :full | :large | refusal
+  def worker_reply(_worker, _status, _payload), do: missing()
+
+  @doc "`worker_reply/3` on a dirty scheduler, for payloads of any length."
+  @spec worker_reply_large(worker, :ok | :failed | :oversize | :no_slot, binary) ::
+          :ok | :full | refusal
+  def worker_reply_large(_worker, _status, _payload), do: missing()
+
+  @doc """
+  Announces that the worker sleeps: `{:weir_ready, worker}` comes when there is something to do. `:busy` means that
+  there is something already. `worker_next/1` ends the sleep; call it every 250 ms whether woken or not, since the
+  other side can lose a wake.
+  """
+  @spec worker_park(worker) :: :parked | :busy | refusal
+  def worker_park(_worker), do: missing()
+
+  @doc "Writes a heartbeat with the counters; every 500 ms, from any process."
+  @spec worker_beat(worker) :: :ok | refusal
+  def worker_beat(_worker), do: missing()
+
+  @doc "Says that a long job is getting on."
+  @spec worker_progress(worker) :: :ok | refusal
+  def worker_progress(_worker), do: missing()
+
+  @doc "The host wants to end (SIGTERM): tells the manager, which sends nothing new."
+  @spec worker_drain(worker) :: :ok | refusal
+  def worker_drain(_worker), do: missing()
+
+  @doc "Counters of the worker."
+  @spec worker_stats(worker) :: map | refusal
+  def worker_stats(_worker), do: missing()
 
   defp missing do
     :erlang.nif_error("weir_nif.so is not loaded; run mix compile, which builds and installs it")

@@ -1,0 +1,9 @@
+/* The low-level part's kinds of resource, for nif_kinds.h. */
+#ifndef WEIR_NIF_RAW_KINDS_H
+#define WEIR_NIF_RAW_KINDS_H
+
+#define WEIR_NIF_RAW_KINDS(T)                                                                      \
+    T(descriptor, weir_nif_descriptor_free, weir_nif_stop, weir_nif_descriptor_down)               \
+    T(worker, weir_nif_worker_free, weir_nif_stop, weir_nif_worker_down)
+
+#endif
