@@ -4,7 +4,12 @@
 #ifndef WEIR_NIF_FUNCTIONS_H
 #define WEIR_NIF_FUNCTIONS_H
 
+#include "batches.h"
+#include "callers.h"
+#include "jobs.h"
+#include "manager.h"
 #include "raw.h"
+#include "turns.h"
 
 #define WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                              \
     F(version, 0, 0)                                                                               \
@@ -15,6 +20,11 @@
 
 #define WEIR_NIF_FUNCTIONS(F)                                                                      \
     WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                                  \
-    WEIR_NIF_RAW_FUNCTIONS(F)
+    WEIR_NIF_RAW_FUNCTIONS(F)                                                                      \
+    WEIR_NIF_MANAGER_FUNCTIONS(F)                                                                  \
+    WEIR_NIF_TURN_FUNCTIONS(F)                                                                     \
+    WEIR_NIF_CALLER_FUNCTIONS(F)                                                                   \
+    WEIR_NIF_JOB_FUNCTIONS(F)                                                                      \
+    WEIR_NIF_BATCH_FUNCTIONS(F)
 
 #endif

@@ -9,6 +9,10 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "batches.h"
+#include "callers.h"
+#include "held.h"
+#include "manager_home.h"
 #include "raw.h"
 
 #define SHARED_VERSION 1u

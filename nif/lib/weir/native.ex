@@ -109,6 +109,217 @@ defmodule Weir.Native do
   @spec descriptor_is_open(descriptor) :: boolean
   def descriptor_is_open(_descriptor), do: missing()
 
+  # --- The manager ---
+
+  @typedoc "A manager: libweir's, run by whoever takes a turn."
+  @opaque manager :: reference
+  @typedoc "One calling process, as a manager knows it."
+  @opaque caller :: reference
+  @typedoc "Many jobs of one caller."
+  @opaque batch :: reference
+
+  @typedoc "How a job ended."
+  @type outcome ::
+          :ok
+          | :failed
+          | :timeout
+          | :worker_lost
+          | :manager_lost
+          | :corrupt
+          | :rejected
+          | :oversize
+          | :unsupported
+          | :incompatible
+          | :cancelled
+
+  @typedoc "The name of a job, chosen by its caller; messages carry it."
+  @type tag :: reference | atom | integer
+
+  @typedoc "The end of one job of a batch."
+  @type item ::
+          {index :: non_neg_integer, outcome, payload :: binary | nil,
+           sent_count :: non_neg_integer, elapsed_ns :: non_neg_integer}
+
+  @typedoc """
+  Nanoseconds from now, or never. A job whose time is over ends as `:timeout`.
+  """
+  @type timeout_ns :: non_neg_integer | :infinity
+
+  @typedoc """
+  The sum of 1 (idempotent: may be executed again when a worker dies), 2 (pinned: the result may stay in the
+  worker's memory, if its pool is trusted) and 4 (later: the result always comes as a message; single jobs only).
+  """
+  @type flags :: 0..7
+
+  @doc """
+  Makes a manager without pools. Options, all optional: `runtime_directory`, `job_capacity`, `seed`,
+  `held_bytes_max`, `trace_jobs`; see `weir_manager_options` in `weir/manager.h`.
+  """
+  @spec manager_create(map) :: {:ok, manager} | refusal
+  def manager_create(_options), do: missing()
+
+  @doc """
+  Adds a pool. `role` (binary) and `command` (`[path | arguments]`) are required; `policy` is `:reject`,
+  `:drop_oldest`, `:defer` or `:wait` (which here means `:defer`: the job waits, no scheduler does); `trusted: true`
+  allows pinned results; `arena` is `%{ring_capacity: n, request_classes: [{bytes, count}], response_classes: ...}`.
+  The rest is as in `weir_pool_options`: `worker_count`, `in_flight_max`, `high_percent`, `low_percent`, `deferred_max`,
+  `wake_strategies`, `capabilities`, `without_payload_crc`, `compress_min_bytes`, `spin_ns`, `start_timeout_ns`,
+  `silence_ns`, `stuck_ns`, `kill_ns`, `stable_ns`, `deaths_max`. An unknown key is a bad argument.
+
+  No process is started: the owner is told which seats are vacant.
+  """
+  @spec manager_add_pool(manager, map) :: {:ok, pool :: non_neg_integer} | refusal
+  def manager_add_pool(_manager, _options), do: missing()
+
+  @doc """
+  Makes a process the owner. It gets
+
+    * `{:weir_ready, manager}`: take a turn;
+    * `{:weir_event, kind, pool_name, seat, generation, pid, time_ns, text}`;
+    * `{:weir_start, pool, seat, generation, socket, token, correlation}`: start that worker now, with
+      `WEIR_SOCKET`, `WEIR_TOKEN` and `WEIR_CORRELATION` in its environment.
+
+  Its death closes the manager. Adopt before adding pools, or events are lost.
+  """
+  @spec manager_adopt(manager, pid) :: :ok | refusal
+  def manager_adopt(_manager, _pid), do: missing()
+
+  @doc """
+  One bounded turn: takes in replies, ends what is overdue, sends what waited, and tells the callers.
+
+  `again?` says that another turn should follow at once (after letting others run), `long?` that `turn_long/1` is due;
+  otherwise `park/1` is next.
+  """
+  @spec turn(manager) ::
+          {done :: non_neg_integer, again? :: boolean, long? :: boolean,
+           outstanding :: non_neg_integer, wait_ns :: timeout_ns}
+          | refusal
+  def turn(_manager), do: missing()
+
+  @doc "The same on a dirty scheduler, with supervision and large payloads."
+  @spec turn_long(manager) ::
+          {done :: non_neg_integer, again? :: boolean, long? :: boolean,
+           outstanding :: non_neg_integer, wait_ns :: timeout_ns}
+          | refusal
+  def turn_long(_manager), do: missing()
+
+  @doc """
+  The owner goes idle: `{:weir_ready, manager}` comes when there is something to do. It must take a turn after
+  `wait_ns` in any case (a millisecond while callers are busy and find their results themselves). `:busy`: take a turn
+  first.
+  """
+  @spec park(manager) ::
+          {:parked, wait_ns :: timeout_ns, outstanding :: non_neg_integer} | :busy | refusal
+  def park(_manager), do: missing()
+
+  @doc "The vacant seat is to be filled; the order comes in one of the next long turns."
+  @spec start_worker(manager, pool :: non_neg_integer, seat :: non_neg_integer) :: :ok | refusal
+  def start_worker(_manager, _pool, _seat), do: missing()
+
+  @doc "The process of an order could not be started, or ended before it connected; the sentence says why."
+  @spec start_failed(manager, non_neg_integer, non_neg_integer, non_neg_integer, binary) ::
+          :ok | refusal
+  def start_failed(_manager, _pool, _seat, _generation, _sentence), do: missing()
+
+  @doc "From now on no new jobs are taken."
+  @spec drain_begin(manager) :: :ok | refusal
+  def drain_begin(_manager), do: missing()
+
+  @doc "Takes no new jobs, and tells whether all others have ended."
+  @spec is_drained(manager) :: boolean | refusal
+  def is_drained(_manager), do: missing()
+
+  @doc "Begins to replace the workers of a pool one by one; the event `reloaded` tells the end."
+  @spec reload(manager, pool :: non_neg_integer) :: :ok | refusal
+  def reload(_manager, _pool), do: missing()
+
+  @doc """
+  Ends what is left as cancelled, stops the workers and frees everything, on a thread of its own. The owner gets
+  `{:weir_closed, manager}` at the end.
+  """
+  @spec close(manager) :: :ok
+  def close(manager), do: manager_close(manager)
+
+  @doc "What `close/1` calls."
+  @spec manager_close(manager) :: :ok
+  def manager_close(_manager), do: missing()
+
+  @doc "Counters since the start, as `weir_manager_stats`."
+  @spec stats(manager) :: map | refusal
+  def stats(_manager), do: missing()
+
+  @doc "The workers as the registry knows them, as `weir_worker_info`; an empty spare seat is not listed."
+  @spec workers(manager) :: [map] | refusal
+  def workers(_manager), do: missing()
+
+  # --- Jobs ---
+
+  @doc "Makes the calling process a caller; when it dies its jobs are cancelled."
+  @spec caller_open(manager) :: {:ok, caller} | refusal
+  def caller_open(_manager), do: missing()
+
+  @doc """
+  Submits a job and takes a turn. `:pending`: the result comes as
+  `{tag, :done, outcome, payload, sent_count, elapsed_ns}`. `:large`: nothing was done, the payload needs
+  `job_run_large/7`.
+  """
+  @spec job_run(caller, tag, non_neg_integer, non_neg_integer, binary, timeout_ns, flags) ::
+          {:done, outcome, binary | nil, non_neg_integer, non_neg_integer}
+          | :pending
+          | :large
+          | refusal
+  def job_run(_caller, _tag, _pool, _opcode, _payload, _timeout_ns, _flags), do: missing()
+
+  @doc "The same on a dirty scheduler, for payloads above 256 KiB."
+  @spec job_run_large(caller, tag, non_neg_integer, non_neg_integer, binary, timeout_ns, flags) ::
+          {:done, outcome, binary | nil, non_neg_integer, non_neg_integer} | :pending | refusal
+  def job_run_large(_caller, _tag, _pool, _opcode, _payload, _timeout_ns, _flags), do: missing()
+
+  @doc """
+  Ends a pending job as cancelled; its message comes as for any end. `:not_found` when it has ended or is being sent
+  at this very moment.
+  """
+  @spec job_cancel(caller, tag) :: :ok | :not_found | refusal
+  def job_cancel(_caller, _tag), do: missing()
+
+  @doc """
+  Makes a batch of `count` jobs of one opcode, of which at most `window` are under way at once. Nothing is sent yet.
+  """
+  @spec batch_begin(
+          caller,
+          tag,
+          pool :: non_neg_integer,
+          opcode :: non_neg_integer,
+          count :: pos_integer,
+          window :: pos_integer,
+          timeout_ns,
+          flags
+        ) :: {:ok, batch} | refusal
+  def batch_begin(_caller, _tag, _pool, _opcode, _count, _window, _timeout_ns, _flags),
+    do: missing()
+
+  @doc """
+  Submits the first payloads of the list (at most 64, and 256 KiB) and takes a turn. Returns the payloads that remain,
+  what has ended, and how many jobs of the batch have not been handed out. Call it again with the rest, also when the
+  rest is empty, until nothing is left:
+
+    * `:ok`: call again at once;
+    * `:pending`: wait for one message `{tag, :items, items, left}` first;
+    * `:large`: the next payload needs `batch_run_large/2`.
+  """
+  @spec batch_run(batch, [binary]) ::
+          {:ok | :pending | :large, rest :: [binary], [item], left :: non_neg_integer} | refusal
+  def batch_run(_batch, _payloads), do: missing()
+
+  @doc "The same on a dirty scheduler, for up to 8 MiB at once."
+  @spec batch_run_large(batch, [binary]) ::
+          {:ok | :pending, rest :: [binary], [item], left :: non_neg_integer} | refusal
+  def batch_run_large(_batch, _payloads), do: missing()
+
+  @doc "Cancels up to 64 jobs of the batch that were submitted; `:more` asks for another call."
+  @spec batch_cancel(batch) :: :ok | :more | refusal
+  def batch_cancel(_batch), do: missing()
+
   # --- A worker in Elixir ---
 
   @typedoc "A worker, owned by the process that connected it."
@@ -215,6 +426,22 @@ defmodule Weir.Native do
   @doc "Counters of the worker."
   @spec worker_stats(worker) :: map | refusal
   def worker_stats(_worker), do: missing()
+
+  # --- Status pages ---
+
+  @doc """
+  The managers of a runtime directory (`nil`: the default), with the directory's path: their `id` is what
+  `status_read/2` takes, `status` says why a page cannot be read. Needs no manager's help.
+  """
+  @spec status_list(binary | nil) :: {:ok, {binary, [map]}} | refusal
+  def status_list(_directory), do: missing()
+
+  @doc """
+  A picture of one manager, which may be busy, stopped or dead: `life`, `manager`, `seats`, `events`, `links`, each
+  with `torn` when it was just being written. Times are nanoseconds of CLOCK_MONOTONIC; `read_ns` is now.
+  """
+  @spec status_read(binary | nil, binary) :: {:ok, map} | refusal
+  def status_read(_directory, _id), do: missing()
 
   defp missing do
     :erlang.nif_error("weir_nif.so is not loaded; run mix compile, which builds and installs it")
