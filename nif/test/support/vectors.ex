@@ -35,7 +35,7 @@ defmodule Weir.TestVectors do
   @doc "The texts between `layout name=…` and `end_layout`, by name."
   @spec texts!(String.t()) :: %{String.t() => String.t()}
   def texts!(name) do
-    ~r/^layout name=(\S+)\n(.*?)^end_layout\n/ms
+    ~r/^layout name=(\S+) \S+\n(.*?)^end_layout\n/ms
     |> Regex.scan(File.read!(Path.join(@folder, name)))
     |> Map.new(fn [_, text_name, text] -> {text_name, text} end)
   end
