@@ -9,6 +9,7 @@
 #include "jobs.h"
 #include "manager.h"
 #include "raw.h"
+#include "status_pages.h"
 #include "turns.h"
 
 #define WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                              \
@@ -20,6 +21,7 @@
 
 #define WEIR_NIF_FUNCTIONS(F)                                                                      \
     WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                                  \
+    WEIR_NIF_STATUS_FUNCTIONS(F)                                                                   \
     WEIR_NIF_RAW_FUNCTIONS(F)                                                                      \
     WEIR_NIF_MANAGER_FUNCTIONS(F)                                                                  \
     WEIR_NIF_TURN_FUNCTIONS(F)                                                                     \
