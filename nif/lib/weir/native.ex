@@ -443,22 +443,6 @@ defmodule Weir.Native do
   @spec status_read(binary | nil, binary) :: {:ok, map} | refusal
   def status_read(_directory, _id), do: missing()
 
-  # --- Status pages ---
-
-  @doc """
-  The managers of a runtime directory (`nil`: the default), with the directory's path: their `id` is what
-  `status_read/2` takes, `status` says why a page cannot be read. Needs no manager's help.
-  """
-  @spec status_list(binary | nil) :: {:ok, {binary, [map]}} | refusal
-  def status_list(_directory), do: missing()
-
-  @doc """
-  A picture of one manager, which may be busy, stopped or dead: `life`, `manager`, `seats`, `events`, `links`, each
-  with `torn` when it was just being written. Times are nanoseconds of CLOCK_MONOTONIC; `read_ns` is now.
-  """
-  @spec status_read(binary | nil, binary) :: {:ok, map} | refusal
-  def status_read(_directory, _id), do: missing()
-
   defp missing do
     :erlang.nif_error("weir_nif.so is not loaded; run mix compile, which builds and installs it")
   end
