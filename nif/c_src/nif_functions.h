@@ -6,6 +6,7 @@
 
 #include "batches.h"
 #include "callers.h"
+#include "chaos.h"
 #include "jobs.h"
 #include "manager.h"
 #include "raw.h"
@@ -21,6 +22,7 @@
 
 #define WEIR_NIF_FUNCTIONS(F)                                                                      \
     WEIR_NIF_LIBRARY_FUNCTIONS(F)                                                                  \
+    WEIR_NIF_CHAOS_FUNCTIONS(F)                                                                    \
     WEIR_NIF_STATUS_FUNCTIONS(F)                                                                   \
     WEIR_NIF_RAW_FUNCTIONS(F)                                                                      \
     WEIR_NIF_MANAGER_FUNCTIONS(F)                                                                  \

@@ -1,4 +1,5 @@
 /* The entry of weir_nif.so: load, upgrade, unload and the table of functions. */
+#include "chaos.h"
 #include "nif_common.h"
 #include "nif_functions.h"
 #include "nif_times.h"
@@ -7,6 +8,7 @@ static int load(ErlNifEnv *env, void **data, ERL_NIF_TERM info)
 {
     (void)info;
     weir_nif_atoms_open(env);
+    weir_nif_chaos_install();
     return weir_nif_join(env, NULL, data);
 }
 
@@ -15,6 +17,7 @@ static int upgrade(ErlNifEnv *env, void **data, void **old, ERL_NIF_TERM info)
 {
     (void)info;
     weir_nif_atoms_open(env);
+    weir_nif_chaos_install();
     return weir_nif_join(env, *old, data);
 }
 

@@ -443,6 +443,16 @@ defmodule Weir.Native do
   @spec status_read(binary | nil, binary) :: {:ok, map} | refusal
   def status_read(_directory, _id), do: missing()
 
+  # --- Disturbances ---
+
+  @doc "From now on every n-th wake by futex, of any manager of this VM, is not made; 0 ends that."
+  @spec drop_wakes(non_neg_integer) :: :ok
+  def drop_wakes(_every), do: missing()
+
+  @doc "How many wakes were not made so far."
+  @spec dropped_wakes :: non_neg_integer
+  def dropped_wakes, do: missing()
+
   defp missing do
     :erlang.nif_error("weir_nif.so is not loaded; run mix compile, which builds and installs it")
   end

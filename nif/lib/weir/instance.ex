@@ -1,0 +1,107 @@
+defmodule Weir.Instance do
+  @moduledoc """
+  The supervisor of one instance.
+
+      Weir.WorkerRegistry   tables; they outlive what is below
+      Weir.PortSupervisor   one process per seat, each holding its worker's port
+      Weir.ResultIngestor   keeps libweir's manager going; told of everything that happens
+      Weir.Chaos            disturbs, when it is told to
+
+  Whoever crashes takes those below along. When the ingestor crashes, the manager, the workers and
+  the jobs in flight go on: the next ingestor adopts them. When seats crash, their workers die with
+  their ports, and libweir recovers their jobs. A stop goes from below: first the ingestor drains,
+  while the workers still work, then the ports close.
+  """
+
+  use Supervisor
+
+  alias Weir.{
+    Chaos,
+    Fallback,
+    Handle,
+    Native,
+    Options,
+    PortSupervisor,
+    ResultIngestor,
+    WorkerRegistry
+  }
+
+  @poll_ms 10
+
+  @doc "Starts an instance; see `Weir.start_link/1`."
+  @spec start_link(keyword()) :: Supervisor.on_start()
+  def start_link(options) do
+    options = Options.validate!(options)
+    Supervisor.start_link(__MODULE__, options, name: options.name)
+  end
+
+  @impl true
+  def init(options) do
+    Weir.Telemetry.refresh()
+
+    children =
+      [{WorkerRegistry, options}] ++
+        fallbacks(options) ++
+        [{PortSupervisor, options}, {ResultIngestor, options}, {Chaos, options}]
+
+    Supervisor.init(children, strategy: :rest_for_one)
+  end
+
+  defp fallbacks(options) do
+    for %{fallback: :beam} = pool <- options.pools do
+      name = fallback(options.name, pool.name)
+      Supervisor.child_spec({Fallback, name: name, routines: routines(pool)}, id: name)
+    end
+  end
+
+  defp routines(%{routines: nil}), do: nil
+
+  defp routines(pool) do
+    Map.new(pool.routines, fn {opcode, f} -> {Map.get(pool.opcodes, opcode, opcode), f} end)
+  end
+
+  @doc "Name of the process that runs a pool's jobs in the BEAM."
+  @spec fallback(atom(), atom()) :: atom()
+  def fallback(name, pool), do: Module.concat([name, Fallback, pool])
+
+  @doc "Name of an instance's process or table."
+  @spec part(atom(), module()) :: atom()
+  def part(name, module), do: Module.concat(name, module |> Module.split() |> List.last())
+
+  @doc "See `Weir.await_ready/2`."
+  @spec await_ready(atom(), timeout()) :: :ok | {:error, String.t()}
+  def await_ready(name, timeout) do
+    handle = Handle.fetch!(name)
+    deadline = if timeout != :infinity, do: System.monotonic_time(:millisecond) + timeout
+    wait_ready(handle, deadline)
+  end
+
+  defp wait_ready(handle, deadline) do
+    workers = Native.workers(handle.manager)
+    late = Enum.find(workers, &(&1.state != :ready))
+    lost = Enum.find(workers, &(&1.state == :quarantined))
+
+    cond do
+      late == nil ->
+        :ok
+
+      lost != nil ->
+        {:error, why(handle.name, lost, "was given up")}
+
+      deadline != nil and System.monotonic_time(:millisecond) >= deadline ->
+        {:error, why(handle.name, late, "is not ready in time")}
+
+      true ->
+        Process.sleep(@poll_ms)
+        wait_ready(handle, deadline)
+    end
+  end
+
+  defp why(name, worker, what) do
+    "worker #{worker.seat} of pool #{worker.role} #{what}" <>
+      case WorkerRegistry.last_trouble(name, worker.pool, worker.seat) do
+        nil -> ""
+        text -> ": " <> text
+      end
+  end
+end
