@@ -23,6 +23,9 @@ defmodule Mix.Tasks.Compile.WeirNif do
 
   @programs ~w(weir-launch weir-loopback)
 
+  # A build that is over sooner had nothing to do, and says nothing.
+  @silent_ms 2_000
+
   @impl true
   def run(argv) do
     {options, _, _} = OptionParser.parse(argv, switches: [force: :boolean])
@@ -33,6 +36,7 @@ defmodule Mix.Tasks.Compile.WeirNif do
          :ok <- configure(preset, directory),
          :ok <- build(directory),
          {:ok, installed} <- install(directory, options[:force] == true) do
+      forget_empty_module()
       if installed == [], do: {:noop, []}, else: {:ok, []}
     else
       {:error, text} ->
@@ -124,18 +128,45 @@ defmodule Mix.Tasks.Compile.WeirNif do
       :up_to_date ->
         :ok
 
+      :perhaps ->
+        build = Task.async(fn -> run_build(directory) end)
+
+        with nil <- Task.yield(build, @silent_ms) do
+          announce(directory)
+          {:ok, Task.await(build, :infinity)}
+        end
+        |> elem(1)
+
       :work ->
-        Mix.shell().info("Building Weir's native part in #{Path.relative_to(directory, root())}")
-        run_cmake(["--build", directory, "--target" | @targets], directory)
+        announce(directory)
+        run_build(directory)
     end
   end
+
+  defp run_build(directory),
+    do: run_cmake(["--build", directory, "--target" | @targets], directory)
+
+  defp announce(directory),
+    do: Mix.shell().info("Building Weir's native part in #{Path.relative_to(directory, root())}")
 
   # Asks ninja whether there is work, so that an up to date tree prints nothing and waits for no
   # lock.
   defp dry_run(directory) do
     case System.cmd("ninja", ["-n", "-C", directory | @targets], stderr_to_stdout: true) do
-      {output, 0} -> if output =~ "no work to do", do: :up_to_date, else: :work
+      {output, 0} -> work(output)
       {_, _} -> :work
+    end
+  end
+
+  # Folders are searched for new sources at each build, and a dry run takes it that some are found:
+  # then only the build itself can tell.
+  defp work(output) do
+    steps = Regex.scan(~r/^\[\d+\/\d+\] (?!Re-checking globbed|Re-running CMake).*/m, output)
+
+    cond do
+      output =~ "no work to do" -> :up_to_date
+      steps == [] -> :perhaps
+      true -> :work
     end
   end
 
@@ -152,12 +183,14 @@ defmodule Mix.Tasks.Compile.WeirNif do
 
       {output, status} ->
         {:error,
-         output <>
+         without_progress(output) <>
            "\nWeir's native part was not built: `cmake #{Enum.join(arguments, " ")}` in " <>
            "#{root()} ended with status #{status} (see above). If a package is missing, run " <>
            "scripts/setup there."}
     end
   end
+
+  defp without_progress(output), do: Regex.replace(~r/^\[\d+\/\d+\] .*\n/m, output, "")
 
   defp install(directory, force?) do
     File.mkdir_p!(priv())
@@ -200,6 +233,22 @@ defmodule Mix.Tasks.Compile.WeirNif do
         {:error, reason} ->
           File.rm(partial)
           {:error, "cannot install #{source} as #{target}: #{:file.format_error(reason)}"}
+      end
+    end
+  end
+
+  # Something may have loaded the module before there was a library, while the project was compiled
+  # for the first time. The next use loads it anew, with the library.
+  defp forget_empty_module do
+    module = Weir.Native
+
+    if :code.is_loaded(module) do
+      try do
+        module.version()
+      rescue
+        _ ->
+          :code.purge(module)
+          :code.delete(module)
       end
     end
   end
