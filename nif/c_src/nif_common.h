@@ -27,7 +27,9 @@
 
 /** Raise it whenever a struct behind a resource changes. A library with another number refuses the
  * upgrade as long as resources of the old layout are alive. */
+#ifndef WEIR_NIF_LAYOUT
 #define WEIR_NIF_LAYOUT 1u
+#endif
 
 /** What a call may do on a normal scheduler. */
 #define WEIR_NIF_JOBS_MAX  64u

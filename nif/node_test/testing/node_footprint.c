@@ -126,6 +126,13 @@ size_t node_programs(const node_host *node, const char *name, pid_t *pids, size_
     return found;
 }
 
+size_t node_files(const node_host *node)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/run", node->directory);
+    return count_files(path);
+}
+
 node_footprint node_footprint_read(const node_host *node)
 {
     char path[128];
@@ -137,8 +144,7 @@ node_footprint node_footprint_read(const node_host *node)
     found.threads = count_entries(path);
     found.mappings = count_mappings(node->pid, "/memfd:", "/dev/shm/");
     found.processes = node_descendants(node->pid, below, 256);
-    (void)snprintf(path, sizeof path, "%s/run", node->directory);
-    found.files = count_files(path);
+    found.files = node_files(node);
     return found;
 }
 

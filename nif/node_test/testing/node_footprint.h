@@ -22,6 +22,8 @@ typedef struct node_footprint {
     size_t files;     /**< Below the runtime directory, except directories. */
 } node_footprint;
 
+/** Files below the node's runtime directory; the node need not live. */
+size_t node_files(const node_host *node);
 node_footprint node_footprint_read(const node_host *node);
 void node_footprint_await_at(const char *file, int line, const node_host *node,
                              const node_footprint *before);

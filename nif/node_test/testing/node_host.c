@@ -70,8 +70,10 @@ static void become_erl(void *context)
     (void)unsetenv("ERL_FLAGS");
     (void)unsetenv("ERL_LIBS");
     (void)setenv("WEIR_NIF", library, 1);
+    (void)setenv("WEIR_NODE_WORKER", weir_test_program("weir-loopback"), 1);
     set_path("HOME", at[0], "home");
     set_path("WEIR_RUNTIME_DIR", at[0], "run");
+    set_path("ERL_INETRC", at[0], "home/inetrc");
     set_path("ERL_CRASH_DUMP", at[0], "erl_crash.dump");
     if (WEIR_NODE_SANITIZER[0] != '\0') {
         set_sanitizer(at[0]);
@@ -90,6 +92,19 @@ static void make_below(const char *directory, const char *name)
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         weir_test_fail(__FILE__, __LINE__, "mkdir %s: %s", path, strerror(errno));
+    }
+}
+
+/* Names are looked up without the helper process that Erlang would start for it at some time. */
+static void write_inetrc(const char *directory)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/home/inetrc", directory);
+    FILE *file = fopen(path, "we");
+    if (file == NULL ||
+        fputs("{lookup, [file]}.\n{host, {127,0,0,1}, [\"localhost\"]}.\n", file) < 0 ||
+        fclose(file) != 0) {
+        weir_test_fail(__FILE__, __LINE__, "cannot write %s: %s", path, strerror(errno));
     }
 }
 
@@ -147,6 +162,7 @@ void node_start_with(node_host *node, const char *library)
     }
     make_below(node->directory, "home");
     make_below(node->directory, "run");
+    write_inetrc(node->directory);
     start(node, library);
     node_expect(node, "main", "code:ensure_loaded('Elixir.Weir.Native')",
                 "{module,'Elixir.Weir.Native'}");
@@ -343,7 +359,7 @@ bool node_find_report(const node_host *node, char *text, size_t size)
     return is_found;
 }
 
-void node_leave(node_host *node, double seconds)
+void node_await_gone(node_host *node, double seconds)
 {
     const uint64_t deadline_ns = weir_test_deadline(seconds);
     for (size_t i = 0; i < node->started_count; i++) {
@@ -355,6 +371,11 @@ void node_leave(node_host *node, double seconds)
             nap();
         }
     }
+}
+
+void node_leave(node_host *node, double seconds)
+{
+    node_await_gone(node, seconds);
     if (node_find_report(node, node->text, sizeof node->text)) {
         weir_test_fail(__FILE__, __LINE__, "the sanitizer reported:\n%.1800s", node->text);
     }

@@ -80,8 +80,9 @@ void node_library(char *path, size_t size, const char *name);
 void node_stop(node_host *node);
 /** SIGKILL; returns when the node is reaped. Its directory stays until node_leave. */
 void node_kill(node_host *node);
-/** After node_kill: all processes that it had are gone (within @p seconds), and its directory is
- * removed. */
+/** After node_kill: all processes that it had are gone within @p seconds. */
+void node_await_gone(node_host *node, double seconds);
+/** The same, and its directory is removed; fails when the sanitizer reported something. */
 void node_leave(node_host *node, double seconds);
 /** After node_kill: a new node in the same directory. */
 void node_start_again(node_host *node);
