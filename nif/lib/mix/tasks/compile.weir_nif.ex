@@ -131,11 +131,14 @@ defmodule Mix.Tasks.Compile.WeirNif do
       :perhaps ->
         build = Task.async(fn -> run_build(directory) end)
 
-        with nil <- Task.yield(build, @silent_ms) do
-          announce(directory)
-          {:ok, Task.await(build, :infinity)}
+        case Task.yield(build, @silent_ms) do
+          {:ok, result} ->
+            result
+
+          nil ->
+            announce(directory)
+            Task.await(build, :infinity)
         end
-        |> elem(1)
 
       :work ->
         announce(directory)
