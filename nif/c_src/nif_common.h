@@ -41,8 +41,8 @@
 /* Atoms that are used in more than one file, or often. A(name) is the atom :name. */
 #define WEIR_NIF_ATOMS(A)                                                                          \
     A(ok)                                                                                          \
-    A(error) A(true) A(false) A(nil) A(undefined) A(infinity) A(pending) A(done) A(more) A(empty)  \
-        A(full)
+    A(error)                                                                                       \
+    A(true) A(false) A(nil) A(undefined) A(infinity) A(pending) A(done) A(more) A(empty) A(full)
 
 typedef struct weir_nif_atom_table {
 #define WEIR_NIF_ATOM_MEMBER(name) ERL_NIF_TERM name##_;

@@ -319,6 +319,247 @@ defmodule Weir.Native do
   @doc "Cancels up to 64 jobs of the batch that were submitted; `:more` asks for another call."
   @spec batch_cancel(batch) :: :ok | :more | refusal
   def batch_cancel(_batch), do: missing()
+  # --- Passing descriptors ---
+
+  @doc "A socket pair for passing descriptors: the manager's end sends, the worker's or peer's end receives."
+  @spec passing_pair :: {:ok, sender :: descriptor, receiver :: descriptor} | refusal
+  def passing_pair, do: missing()
+
+  @doc "Sends 1 to 1024 bytes with up to 4 descriptors, which stay the sender's too; whole or not at all."
+  @spec passing_send(descriptor, binary, [descriptor]) :: :ok | refusal
+  def passing_send(_sender, _bytes, _descriptors), do: missing()
+
+  @doc """
+  Takes one message; its descriptors are owned by the calling process. `{:error, :empty, _}`: select and come again.
+  """
+  @spec passing_receive(descriptor) :: {:ok, binary, [descriptor]} | refusal
+  def passing_receive(_receiver), do: missing()
+
+  # --- Memory by name, and futexes ---
+
+  @typedoc "A mapping of shared memory."
+  @opaque memory :: reference
+
+  @doc """
+  Makes shared memory `"/weir-..."` (mode 0600) of a multiple of 4096 bytes up to 64 MiB and maps it. The name goes with
+  `shm_unlink/1` or with the memory.
+  """
+  @spec shm_create(binary, pos_integer) :: {:ok, memory} | refusal
+  def shm_create(_name, _bytes), do: missing()
+
+  @doc "Opens shared memory of exactly that length for reading or for both."
+  @spec shm_open(binary, pos_integer, :read | :write) :: {:ok, memory} | refusal
+  def shm_open(_name, _bytes, _mode), do: missing()
+
+  @doc "Removes the name of memory that this resource made; mappings stay."
+  @spec shm_unlink(memory) :: :ok | refusal
+  def shm_unlink(_memory), do: missing()
+
+  @doc "`bytes`, `writable`, and whether somebody `truncated` it."
+  @spec memory_info(memory) :: map | refusal
+  def memory_info(_memory), do: missing()
+
+  @doc "Copies up to 256 KiB out."
+  @spec memory_read(memory, non_neg_integer, non_neg_integer) :: {:ok, binary} | refusal
+  def memory_read(_memory, _offset, _bytes), do: missing()
+
+  @doc "Copies up to 256 KiB in."
+  @spec memory_write(memory, non_neg_integer, binary) :: :ok | refusal
+  def memory_write(_memory, _offset, _bytes), do: missing()
+
+  @doc "Unmaps the memory; once."
+  @spec memory_close(memory) :: :ok | refusal
+  def memory_close(_memory), do: missing()
+
+  @doc """
+  Sleeps while the 32-bit word at `offset` is `expected`, 1000 microseconds at most. `:woken` may come for no reason.
+  """
+  @spec futex_wait(memory, non_neg_integer, 0..0xFFFFFFFF, 0..1000) ::
+          :woken | :changed | :timeout | refusal
+  def futex_wait(_memory, _offset, _expected, _timeout_us), do: missing()
+
+  @doc "The same on a dirty scheduler, 1000 milliseconds at most."
+  @spec futex_wait_long(memory, non_neg_integer, 0..0xFFFFFFFF, 0..1000) ::
+          :woken | :changed | :timeout | refusal
+  def futex_wait_long(_memory, _offset, _expected, _timeout_ms), do: missing()
+
+  @doc "Wakes up to 1024 sleepers; says how many."
+  @spec futex_wake(memory, non_neg_integer, 1..1024) :: {:ok, non_neg_integer} | refusal
+  def futex_wake(_memory, _offset, _count), do: missing()
+
+  # --- Arenas, rings and slots ---
+
+  @typedoc "One side of an incarnation's memory."
+  @opaque arena :: reference
+
+  @typedoc "What the other side needs to attach, besides the descriptors."
+  @type welcome :: %{
+          generation: pos_integer,
+          backing: 0..1,
+          capabilities: non_neg_integer,
+          manager_bytes: pos_integer,
+          worker_bytes: pos_integer,
+          manager_name: binary,
+          worker_name: binary
+        }
+
+  @doc """
+  Makes an arena as its manager. Options, all of them optional: `ring_capacity`, `request_classes` and
+  `response_classes` (`[{slot_bytes, slot_count}]`), `backing` (0 memfd, 1 shm), `capabilities` (bits).
+  """
+  @spec arena_create(map, generation :: pos_integer) :: {:ok, arena} | refusal
+  def arena_create(_options, _generation), do: missing()
+
+  @doc "What `arena_attach/3` needs on the other side."
+  @spec arena_welcome(arena) :: welcome | refusal
+  def arena_welcome(_arena), do: missing()
+
+  @doc "Both memory objects as descriptors to pass, before `arena_seal/1`."
+  @spec arena_descriptors(arena) :: {:ok, [descriptor]} | refusal
+  def arena_descriptors(_arena), do: missing()
+
+  @doc """
+  Maps an arena as its worker or peer, from two descriptors (or none where `welcome` has names). Everything in it is
+  checked; the descriptors stay the caller's.
+  """
+  @spec arena_attach(welcome, [descriptor], :worker | :peer) :: {:ok, arena} | refusal
+  def arena_attach(_welcome, _descriptors, _side), do: missing()
+
+  @doc "Manager: nobody can map the other side's memory writable from here on."
+  @spec arena_seal(arena) :: :ok | refusal
+  def arena_seal(_arena), do: missing()
+
+  @doc "Gives the arena duplicates of the eventfds with which it wakes the other side and is woken; once."
+  @spec arena_wake_with(arena, wakes_other :: descriptor, wakes_this :: descriptor) ::
+          :ok | refusal
+  def arena_wake_with(_arena, _wakes_other, _wakes_this), do: missing()
+
+  @doc "Side, sizes and counts."
+  @spec arena_info(arena) :: map | refusal
+  def arena_info(_arena), do: missing()
+
+  @doc "Unmaps the arena and closes what it holds; once."
+  @spec arena_close(arena) :: :ok | refusal
+  def arena_close(_arena), do: missing()
+
+  @doc """
+  Publishes up to 64 envelopes of 64 bytes; sequence and header checksum are filled in. Says how many found room. A slot
+  that an envelope names must be taken and not published before; it is the reader's from now on.
+  """
+  @spec ring_publish(arena, [binary]) :: {:ok, 0..64} | refusal
+  def ring_publish(_arena, _envelopes), do: missing()
+
+  @doc """
+  Takes up to `most` envelopes, each copied once and checked. The payload slots that they name are held until
+  `slot_release/2`. After `{:error, :protocol, _}` nothing of the other side is believed.
+  """
+  @spec ring_drain(arena, 1..64) :: {:ok, [binary], :more | :done} | refusal
+  def ring_drain(_arena, _most), do: missing()
+
+  @doc "Announces a sleep: `{:weir_ready, arena}` comes when the other side has published; `:busy` if it already has."
+  @spec ring_park(arena) :: :parked | :busy | refusal
+  def ring_park(_arena), do: missing()
+
+  @doc "Takes an own payload slot of at least `bytes`."
+  @spec slot_take(arena, pos_integer) ::
+          {:ok, number :: non_neg_integer, offset :: non_neg_integer, bytes :: pos_integer}
+          | :full
+          | refusal
+  def slot_take(_arena, _bytes), do: missing()
+
+  @doc "Writes up to 256 KiB into an own slot that is not published yet."
+  @spec slot_write(arena, number :: non_neg_integer, at :: non_neg_integer, binary) ::
+          :ok | refusal
+  def slot_write(_arena, _number, _at, _bytes), do: missing()
+
+  @doc "Gives back an own slot that was not published."
+  @spec slot_put_back(arena, number :: non_neg_integer) :: :ok | refusal
+  def slot_put_back(_arena, _number), do: missing()
+
+  @doc "Copies up to 256 KiB out of a held slot of the other side, from the offset that its envelope named."
+  @spec slot_read(arena, offset :: non_neg_integer, non_neg_integer) :: {:ok, binary} | refusal
+  def slot_read(_arena, _offset, _bytes), do: missing()
+
+  @doc "Gives back up to 64 held slots by their offsets; all or none."
+  @spec slot_release(arena, [offset :: non_neg_integer]) :: :ok | refusal
+  def slot_release(_arena, _offsets), do: missing()
+
+  # --- The manager's end of a handshake ---
+
+  @typedoc "A socket that workers connect to."
+  @opaque listener :: reference
+  @typedoc "One worker's connection."
+  @opaque handshake :: reference
+
+  @doc "Listens at `directory/name`; the directory is this user's alone (0700)."
+  @spec listener_open(binary, binary) :: {:ok, listener} | refusal
+  def listener_open(_directory, _name), do: missing()
+
+  @doc """
+  Accepts a worker for an arena of this side and two eventfds (that wakes the worker, that wakes the manager). Options:
+  `token` (64 hexadecimal digits), `role`, `correlation`, `timeout_ms`. `:pending`: `{:weir_ready, listener}` comes.
+  """
+  @spec listener_accept(listener, arena, {descriptor, descriptor}, map) ::
+          {:ok, handshake} | :pending | refusal
+  def listener_accept(_listener, _arena, _eventfds, _options), do: missing()
+
+  @doc "Closes and unlinks the socket; once."
+  @spec listener_close(listener) :: :ok | refusal
+  def listener_close(_listener), do: missing()
+
+  @doc """
+  Goes on with what has arrived. `:pending`: `{:weir_ready, handshake}` comes. After `{:ok, worker}` seal the arena. A
+  refusal has been sent to the worker where possible, and ends the handshake.
+  """
+  @spec handshake_step(handshake) :: {:ok, map} | :pending | refusal
+  def handshake_step(_handshake), do: missing()
+
+  @doc "Whether the worker still holds its end; if so, `{:weir_ready, handshake}` comes when it has let go."
+  @spec handshake_alive(handshake) :: boolean
+  def handshake_alive(_handshake), do: missing()
+
+  @doc "Closes the connection, which the worker takes for the manager's end; once."
+  @spec handshake_close(handshake) :: :ok | refusal
+  def handshake_close(_handshake), do: missing()
+
+  # --- Envelopes, checksums and layouts ---
+
+  @doc "64 bytes for the ring position `index`; fields that the map has not are 0."
+  @spec envelope_encode(map, index :: non_neg_integer) :: binary
+  def envelope_encode(_fields, _index), do: missing()
+
+  @doc "The fields of 64 bytes, none of them believed."
+  @spec envelope_decode(binary) :: map
+  def envelope_decode(_bytes), do: missing()
+
+  @doc "Checks 64 bytes against `terms` (`generation`, `version`, `capabilities`); `{:bad, reason}` is the first reason."
+  @spec envelope_check(binary, index :: non_neg_integer, :request | :response, map) ::
+          {:ok, map} | {:bad, atom}
+  def envelope_check(_bytes, _index, _kind, _terms), do: missing()
+
+  @doc "CRC32C of up to 256 KiB."
+  @spec crc32c(binary) :: 0..0xFFFFFFFF
+  def crc32c(_bytes), do: missing()
+
+  @doc "CRC32C of any binary, on a dirty scheduler."
+  @spec crc32c_large(binary) :: 0..0xFFFFFFFF
+  def crc32c_large(_bytes), do: missing()
+
+  @doc """
+  Loads a layout from TOML (256 KiB at most): `name`, `version`, `digest`, `constants`, `enums` and `structs` with the
+  offsets that the loader derived. Names are binaries. A refusal says file, line and column.
+  """
+  @spec layout_load(binary, file_name :: binary) :: {:ok, map} | refusal
+  def layout_load(_text, _file_name), do: missing()
+
+  @doc "The layout that the library was compiled with."
+  @spec layout_load_builtin :: {:ok, map} | refusal
+  def layout_load_builtin, do: missing()
+
+  @doc "Compares two layout texts: the relation, and the difference to tell first (empty when there is none)."
+  @spec layout_diff(old :: binary, new :: binary) ::
+          {:ok, :identical | :compatible | :breaking, binary} | refusal
+  def layout_diff(_old, _new), do: missing()
 
   # --- A worker in Elixir ---
 
