@@ -4,8 +4,8 @@
  *
  * Purpose: one call submits up to 64 jobs and takes a turn; what has ended by then is its return
  * value, without any message. While the caller is between two calls, ended jobs are kept for it.
- * Once it was told :pending, what ends in the next turn is sent as one message, after which it calls
- * again: so nothing is under way to it when it hears that nothing is left.
+ * Once it was told :pending, what ends in the next turn is sent as one message, after which it
+ * calls again: so nothing is under way to it when it hears that nothing is left.
  *
  * Threads: the caller's process submits, one call at a time; any thread may end jobs. Lists and
  * counts are guarded by the caller's lock.

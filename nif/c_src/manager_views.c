@@ -11,8 +11,9 @@
 
 #define STATS(X)                                                                                   \
     X(submitted)                                                                                   \
-    X(sent) X(resent) X(deferred) X(stray_replies) X(protocol_errors) X(bytes_copied)              \
-        X(wakes_sent) X(parks) X(spin_hits) X(restarts) X(held_bytes) X(in_flight) X(deferred_now) \
+    X(sent)                                                                                        \
+    X(resent) X(deferred) X(stray_replies) X(protocol_errors) X(bytes_copied) X(wakes_sent)        \
+        X(parks) X(spin_hits) X(restarts) X(held_bytes) X(in_flight) X(deferred_now)               \
             X(slots_taken) X(mappings)
 
 static ERL_NIF_TERM stats_term(ErlNifEnv *env, const weir_manager_stats *from)
@@ -44,8 +45,9 @@ ERL_NIF_TERM weir_nif_stats(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
 
 #define WORKER(X)                                                                                  \
     X(pool)                                                                                        \
-    X(seat) X(generation) X(layout_minor) X(capabilities) X(wake_strategy) X(restarts)             \
-        X(in_flight) X(request_slots_taken) X(ready_since_ns) X(beat_ns) X(beat_count) X(jobs_ok)  \
+    X(seat)                                                                                        \
+    X(generation) X(layout_minor) X(capabilities) X(wake_strategy) X(restarts) X(in_flight)        \
+        X(request_slots_taken) X(ready_since_ns) X(beat_ns) X(beat_count) X(jobs_ok)               \
             X(jobs_failed) X(last_job_ns) X(busy_since_ns) X(queue_depth) X(parks) X(spin_hits)    \
                 X(wakes_sent) X(bytes_copied) X(errors)
 

@@ -130,7 +130,13 @@ typedef struct weir_nif_owned {
 bool weir_nif_own(ErlNifEnv *env, weir_nif_owned *owned, const char *name);
 /** The owner's death does not matter any more; safe twice. Not under the lock. */
 void weir_nif_disown(ErlNifEnv *env, weir_nif_owned *owned);
-/** Frees the lock; for destructors. */
+/**
+ * The first thing in a destructor: true when there is a lock, so that closing makes sense. The
+ * emulator has removed the monitor, and asking it to do so again from a destructor would lock what
+ * it has destroyed (measured on OTP 25).
+ */
+bool weir_nif_dying(weir_nif_owned *owned);
+/** Frees the lock; the last thing in a destructor. */
 void weir_nif_unlock_for_good(weir_nif_owned *owned);
 
 /**

@@ -124,6 +124,12 @@ void weir_nif_disown(ErlNifEnv *env, weir_nif_owned *owned)
     }
 }
 
+bool weir_nif_dying(weir_nif_owned *owned)
+{
+    owned->is_monitored = false;
+    return owned->lock != NULL;
+}
+
 void weir_nif_unlock_for_good(weir_nif_owned *owned)
 {
     if (owned->lock != NULL) {

@@ -56,7 +56,7 @@ static bool close_now(ErlNifEnv *env, weir_nif_arena *arena)
 void weir_nif_arena_free(ErlNifEnv *env, void *resource)
 {
     weir_nif_arena *arena = resource;
-    if (arena->owned.lock != NULL) {
+    if (weir_nif_dying(&arena->owned)) {
         (void)close_now(env, arena);
     }
     weir_nif_unlock_for_good(&arena->owned);

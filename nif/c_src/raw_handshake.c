@@ -29,7 +29,7 @@ static bool close_handshake(ErlNifEnv *env, weir_nif_handshake *h)
 void weir_nif_handshake_free(ErlNifEnv *env, void *resource)
 {
     weir_nif_handshake *h = resource;
-    if (h->owned.lock != NULL) {
+    if (weir_nif_dying(&h->owned)) {
         (void)close_handshake(env, h);
     }
     if (h->arena != NULL) {

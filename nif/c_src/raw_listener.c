@@ -29,7 +29,7 @@ static bool close_listener(ErlNifEnv *env, weir_nif_listener *listener)
 void weir_nif_listener_free(ErlNifEnv *env, void *resource)
 {
     weir_nif_listener *listener = resource;
-    if (listener->owned.lock != NULL) {
+    if (weir_nif_dying(&listener->owned)) {
         (void)close_listener(env, listener);
     }
     weir_nif_unlock_for_good(&listener->owned);

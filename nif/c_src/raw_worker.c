@@ -72,7 +72,7 @@ static bool finish(ErlNifEnv *env, weir_nif_worker *worker)
 void weir_nif_worker_free(ErlNifEnv *env, void *resource)
 {
     weir_nif_worker *worker = resource;
-    if (worker->owned.lock != NULL) {
+    if (weir_nif_dying(&worker->owned)) {
         /* Nothing is selected any more: that would keep the resource alive. */
         (void)finish(env, worker);
     }
