@@ -118,7 +118,10 @@ void weir_nif_disown(ErlNifEnv *env, weir_nif_owned *owned)
     const bool was_monitored = owned->is_monitored;
     owned->is_monitored = false;
     enif_mutex_unlock(owned->lock);
-    if (was_monitored) {
+    /* In a destructor (where nobody calls) the monitors are gone with their lock: touching them
+     * there aborts the emulator. */
+    ErlNifPid caller;
+    if (was_monitored && enif_self(env, &caller) != NULL) {
         /* Fails when the owner is just dying: the down callback then finds nothing to do. */
         (void)enif_demonitor_process(env, owned, &owned->monitor);
     }

@@ -388,6 +388,8 @@ ERL_NIF_TERM weir_nif_arena_info(ErlNifEnv *env, int argc, const ERL_NIF_TERM ar
                      enif_make_uint(env, arena->arena.config.ring_capacity));
     weir_nif_map_put(env, &map, "published", enif_make_uint64(env, arena->out.tail));
     weir_nif_map_put(env, &map, "drained", enif_make_uint64(env, arena->in.head));
+    (void)!weir_ring_refresh(&arena->out); /* A count that is not believed leaves the last one. */
+    weir_nif_map_put(env, &map, "room", enif_make_uint64(env, weir_ring_room_known(&arena->out)));
     weir_nif_map_put(env, &map, "slots_taken", enif_make_uint(env, arena->pool.taken_count));
     weir_nif_map_put(env, &map, "slots_total", enif_make_uint(env, arena->pool.map.slot_total));
     weir_nif_map_put(env, &map, "wakes_sent", enif_make_uint64(env, arena->waker.calls));

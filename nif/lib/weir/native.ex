@@ -434,7 +434,7 @@ defmodule Weir.Native do
           :ok | refusal
   def arena_wake_with(_arena, _wakes_other, _wakes_this), do: missing()
 
-  @doc "Side, sizes and counts."
+  @doc "Side, sizes, counts, and the `room` for publishing."
   @spec arena_info(arena) :: map | refusal
   def arena_info(_arena), do: missing()
 

@@ -7,9 +7,24 @@ defmodule Weir.Property do
 
   import ExUnit.Assertions, only: [flunk: 1]
 
-  @doc "A property: for all values of the generator the function returns true."
+  @doc """
+  A property: for all values of the generator the function returns true.
+
+  What it raises is printed and counts as false: PropEr 1.2 itself cannot tell a stack trace on OTP
+  25, and would end instead of shrinking.
+  """
   @spec forall(term(), (term() -> boolean())) :: term()
-  def forall(generator, function), do: :proper.forall(generator, function)
+  def forall(generator, function) do
+    :proper.forall(generator, fn value ->
+      try do
+        function.(value)
+      catch
+        kind, reason ->
+          IO.puts(Exception.format(kind, reason, __STACKTRACE__))
+          false
+      end
+    end)
+  end
 
   @doc "Fails with the shrunk counterexample unless the property holds for `count` values."
   @spec check(String.t(), pos_integer(), term()) :: :ok

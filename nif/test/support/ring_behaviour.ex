@@ -10,7 +10,8 @@ defmodule Weir.RingBehaviour do
 
   alias Weir.{Envelope, Property, Ring}
 
-  @terms %{generation: 7, version: 0, capabilities: 0}
+  @minor elem(Weir.Layout.Generated.version(), 1)
+  @terms %{generation: 7, version: @minor, capabilities: 0}
 
   defmacro __using__(options) do
     implementation = options |> Keyword.fetch!(:implementation) |> Macro.expand(__CALLER__)
@@ -70,7 +71,11 @@ defmodule Weir.RingBehaviour do
   @doc "Requests that carry their number as job id."
   @spec envelopes(Enumerable.t()) :: [Envelope.t()]
   def envelopes(numbers),
-    do: for(number <- numbers, do: %Envelope{opcode: 1, generation: 7, job_id: number})
+    do:
+      for(
+        number <- numbers,
+        do: %Envelope{version: @minor, opcode: 1, generation: 7, job_id: number}
+      )
 
   @spec check(non_neg_integer(), binary()) :: {:ok, Envelope.t()} | {:error, atom()}
   def check(index, bytes), do: Envelope.check_request(bytes, index, @terms)
