@@ -73,7 +73,16 @@ static void unwatch(weir_manager *manager, weir_incarnation *incarnation)
 static void tell_exit(weir_pool *pool, weir_incarnation *incarnation, size_t resent,
                       bool was_intended)
 {
-    weir_event_tell(pool, incarnation->seat, incarnation, was_intended ? "stopped" : "exited",
+    const char *kind = was_intended ? "stopped" : "exited";
+    if (pool->manager->options.host != NULL) { /* How it ended is known to its parent alone. */
+        weir_event_tell(pool, incarnation->seat, incarnation, kind,
+                        incarnation->pid != 0 ? "pid %d ended, %zu jobs to be sent again"
+                                              : "no process connected (pid %d), %zu jobs to be "
+                                                "sent again",
+                        (int)incarnation->pid, resent);
+        return;
+    }
+    weir_event_tell(pool, incarnation->seat, incarnation, kind,
                     "pid %d ended %s %d, %zu jobs to be sent again", (int)incarnation->pid,
                     incarnation->exit.was_signal ? "by signal" : "with status",
                     incarnation->exit.status, resent);

@@ -2,31 +2,26 @@ defmodule Weir.Instance do
   @moduledoc """
   The supervisor of one instance.
 
-      Weir.WorkerRegistry   tables; they outlive what is below
-      Weir.PortSupervisor   one process per seat, each holding its worker's port
-      Weir.ResultIngestor   keeps libweir's manager going; told of everything that happens
-      Weir.Chaos            disturbs, when it is told to
+      Weir.WorkerRegistry         tables; they outlive what is below
+      Weir.Fallback               for pools with fallback: :beam
+      Weir.Instance.Core
+        Weir.PortSupervisor       one process per seat, each holding its worker's port
+        Weir.ResultIngestor       keeps libweir's manager going; told of everything that happens
+      Weir.Drain                  first to stop: waits for the jobs while all else still works
+      Weir.Chaos                  disturbs, when it is told to
 
   Whoever crashes takes those below along. When the ingestor crashes, the manager, the workers and
-  the jobs in flight go on: the next ingestor adopts them. When seats crash, their workers die with
-  their ports, and libweir recovers their jobs. A stop goes from below: first the ingestor drains,
-  while the workers still work, then the ports close.
+  the jobs in flight go on: the next ingestor adopts them. When the holder of the ports crashes, the
+  workers die with their ports, and libweir recovers their jobs.
   """
 
   use Supervisor
 
-  alias Weir.{
-    Chaos,
-    Fallback,
-    Handle,
-    Native,
-    Options,
-    PortSupervisor,
-    ResultIngestor,
-    WorkerRegistry
-  }
+  alias Weir.{Chaos, Drain, Fallback, Handle, Native, Options, PortSupervisor}
+  alias Weir.{ResultIngestor, WorkerRegistry}
 
   @poll_ms 10
+  @predecessor_ms 5_000
 
   @doc "Starts an instance; see `Weir.start_link/1`."
   @spec start_link(keyword()) :: Supervisor.on_start()
@@ -38,13 +33,35 @@ defmodule Weir.Instance do
   @impl true
   def init(options) do
     Weir.Telemetry.refresh()
+    await_predecessor(options.name)
 
     children =
       [{WorkerRegistry, options}] ++
         fallbacks(options) ++
-        [{PortSupervisor, options}, {ResultIngestor, options}, {Chaos, options}]
+        [{Weir.Instance.Core, options}, {Drain, options}, {Chaos, options}]
 
     Supervisor.init(children, strategy: :rest_for_one)
+  end
+
+  # The processes of an instance whose supervisor was killed end by themselves, a moment later.
+  defp await_predecessor(name) do
+    for module <- [
+          WorkerRegistry,
+          Weir.Instance.Core,
+          PortSupervisor,
+          ResultIngestor,
+          Drain,
+          Chaos
+        ],
+        pid = Process.whereis(part(name, module)) do
+      monitor = Process.monitor(pid)
+
+      receive do
+        {:DOWN, ^monitor, _, _, _} -> :ok
+      after
+        @predecessor_ms -> Process.demonitor(monitor, [:flush])
+      end
+    end
   end
 
   defp fallbacks(options) do

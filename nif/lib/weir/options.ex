@@ -206,9 +206,15 @@ defmodule Weir.Options do
     unless Keyword.keyword?(options),
       do: refuse("#{what} is described by a keyword list", options)
 
-    case Keyword.keys(options) -- Keyword.keys(defaults) do
+    keys = Keyword.keys(options)
+
+    case Enum.uniq(keys) -- Keyword.keys(defaults) do
       [] -> :ok
       [key | _] -> refuse("#{what} has no option", key, Keyword.keys(defaults))
+    end
+
+    unless keys == Enum.uniq(keys) do
+      refuse("#{what} has an option twice,", hd(keys -- Enum.uniq(keys)))
     end
 
     for {key, default} <- defaults, into: %{} do

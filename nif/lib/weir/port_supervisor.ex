@@ -18,14 +18,16 @@ defmodule Weir.PortSupervisor do
   end
 
   @impl true
-  def init(_options) do
+  def init(options) do
+    # Those of a predecessor are about to end.
+    WorkerRegistry.forget_processes(options.name)
     # Seats are temporary: a new one is started by the next event that concerns it.
     DynamicSupervisor.init(strategy: :one_for_one)
   end
 
   @doc """
   Tells the process of a seat something, and starts it if need be. `options` is what
-  `Weir.PortSupervisor.Seat` is started with.
+  `Weir.PortSupervisor.Seat` is started with. The calling process then monitors it.
   """
   @spec tell(atom(), WorkerRegistry.seat(), map(), term()) :: :ok
   def tell(instance, seat, options, message) do
@@ -61,8 +63,12 @@ defmodule Weir.PortSupervisor do
     supervisor = Instance.part(instance, __MODULE__)
 
     case DynamicSupervisor.start_child(supervisor, {Seat, Map.put(options, :seat, seat)}) do
-      {:ok, pid} -> pid
-      _ -> nil
+      {:ok, pid} ->
+        Process.monitor(pid)
+        pid
+
+      _ ->
+        nil
     end
   catch
     :exit, _ -> nil

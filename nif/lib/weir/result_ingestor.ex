@@ -10,9 +10,7 @@ defmodule Weir.ResultIngestor do
   libweir's events go to the log, to `Weir.Telemetry`, to the registry, and to the processes that
   hold the workers' ports (`Weir.PortSupervisor`), as do its orders to start a worker.
 
-  When it stops, it takes no more jobs, serves on until all accepted ones have ended or `:drain` is
-  over, and closes the manager, which ends the workers. When it crashes, its successor adopts the
-  manager.
+  When it crashes, its successor adopts the manager; workers and jobs do not notice.
   """
 
   use GenServer
@@ -24,20 +22,8 @@ defmodule Weir.ResultIngestor do
   alias Weir.Layout.Generated, as: Layout
   alias Weir.{Handle, Instance, Native, PortSupervisor, Telemetry, WorkerRegistry}
 
-  # How long libweir may take to end the workers and to free everything, beyond the drain.
-  @close_ms 15_000
-
   @troubles ~w(refused exited protocol_error silent stuck fenced quarantined)
   @traces ~w(job_sent job_ended)
-
-  @doc false
-  def child_spec(options) do
-    %{
-      id: __MODULE__,
-      start: {__MODULE__, :start_link, [options]},
-      shutdown: options.drain + @close_ms + 5_000
-    }
-  end
 
   @doc false
   def start_link(options) do
@@ -275,6 +261,9 @@ defmodule Weir.ResultIngestor do
     due(state)
   end
 
+  # The process of a seat has crashed, and may have known that the seat is vacant.
+  defp hear({:DOWN, _, :process, _, _}, state), do: resync(state)
+
   # The only processes that are linked to this one are its supervisor, for whose order to stop
   # GenServer cares, and ports and tasks of code that it calls, none of which lives on.
   defp hear(_other, state), do: state
@@ -298,11 +287,18 @@ defmodule Weir.ResultIngestor do
   end
 
   defp resync(state) do
-    for %{state: :empty} = worker <- Native.workers(state.manager) do
-      tell(state, worker.pool, worker.seat, {:event, "vacant", 0, ""})
+    for %{state: :empty} = worker <- known_workers(state) do
+      tell(state, worker.pool, worker.seat, {:event, "empty", 0, ""})
     end
 
     state
+  end
+
+  defp known_workers(state) do
+    case Native.workers(state.manager) do
+      workers when is_list(workers) -> workers
+      {:error, _status, _sentence} -> []
+    end
   end
 
   defp note(state, %{kind: kind} = event) when kind in @troubles do
@@ -432,58 +428,8 @@ defmodule Weir.ResultIngestor do
 
   # --- The end ---
 
+  # Whether this is a crash or a stop, the registry owns the manager until a successor does; a stop
+  # has closed it before (`Weir.Drain`).
   @impl true
-  def terminate(reason, state) when reason in [:normal, :shutdown], do: stop(state)
-  def terminate({:shutdown, _}, state), do: stop(state)
-
-  # A crash: the registry owns the manager until the successor does.
-  def terminate(_crash, state), do: WorkerRegistry.keep_manager(state.name, state.manager)
-
-  defp stop(state) do
-    Native.drain_begin(state.manager)
-    state |> due() |> drain(now_ms() + state.options.drain)
-    close(state)
-  end
-
-  defp drain(state, deadline) do
-    # Anything but false: all have ended, or the manager has closed already.
-    if Native.is_drained(state.manager) == false and now_ms() < deadline do
-      receive do
-        {:weir_ready, _} ->
-          state |> serve() |> drain(deadline)
-
-        :due ->
-          %{state | is_due: false} |> serve() |> drain(deadline)
-
-        :timer ->
-          %{state | timer: nil} |> serve() |> drain(deadline)
-
-        message when elem(message, 0) in [:weir_event, :weir_start] ->
-          hear(message, state) |> drain(deadline)
-      after
-        min(max(deadline - now_ms(), 0), 100) -> drain(state, deadline)
-      end
-    end
-  end
-
-  defp close(%{manager: manager} = state) do
-    Native.close(manager)
-    await_closed(state, now_ms() + @close_ms)
-  end
-
-  defp await_closed(%{manager: manager} = state, deadline) do
-    receive do
-      {:weir_closed, ^manager} ->
-        :ok
-
-      # libweir tells to the last how its workers end.
-      message when elem(message, 0) in [:weir_event, :weir_start] ->
-        message |> hear(state) |> await_closed(deadline)
-    after
-      max(deadline - now_ms(), 0) ->
-        Logger.error("#{inspect(state.name)} did not close in time; its workers are killed")
-    end
-  end
-
-  defp now_ms, do: System.monotonic_time(:millisecond)
+  def terminate(_reason, state), do: WorkerRegistry.keep_manager(state.name, state.manager)
 end

@@ -98,6 +98,9 @@ defmodule Weir.WorkerRegistry do
   end
 
   @doc false
+  def forget_processes(instance), do: :ets.match_delete(table(instance), {{:process, :_}, :_})
+
+  @doc false
   def count_line(instance, seat), do: count(instance, {:lines, seat}, 1)
 
   @doc false

@@ -89,6 +89,11 @@ defmodule Weir.PortSupervisor.Seat do
     {:noreply, schedule(%{state | is_vacant: true})}
   end
 
+  # libweir says that the seat is empty; news only for a process that has just taken it over.
+  def handle_cast({:event, "empty", _, _}, %{generation: 0, timer: nil} = state) do
+    {:noreply, schedule(%{state | is_vacant: true})}
+  end
+
   def handle_cast({:event, "ready", generation, _}, %{generation: generation} = state) do
     {:noreply, %{state | ready_at: System.monotonic_time(:nanosecond)}}
   end
@@ -140,16 +145,21 @@ defmodule Weir.PortSupervisor.Seat do
   def handle_info({port, {:data, data}}, %{port: port} = state), do: {:noreply, hear(data, state)}
 
   def handle_info({port, {:exit_status, status}}, %{port: port} = state) do
-    unless state.has_told do
-      give_up(state, "the launcher ended with status #{status} without a word")
-    end
+    {:noreply, port_ended(state, "with status #{status}")}
+  end
 
-    for timer <- [state.credit_timer], timer != nil, do: Process.cancel_timer(timer)
-    state = %{state | port: nil, os_pid: nil, credit_timer: nil, lines: 0}
-    {:noreply, schedule(state)}
+  # A command to a launcher that has just ended breaks the port, and no status comes.
+  def handle_info({:EXIT, port, reason}, %{port: port} = state) do
+    {:noreply, port_ended(state, inspect(reason))}
   end
 
   def handle_info(_, state), do: {:noreply, state}
+
+  defp port_ended(state, how) do
+    unless state.has_told, do: give_up(state, "the launcher ended without a word: #{how}")
+    if state.credit_timer, do: Process.cancel_timer(state.credit_timer)
+    schedule(%{state | port: nil, os_pid: nil, credit_timer: nil, lines: 0})
+  end
 
   defp hear(<<"P", pid::32>>, state) do
     credit = credit(state)
@@ -178,7 +188,10 @@ defmodule Weir.PortSupervisor.Seat do
   defp hear(<<"X", how, code>>, state) do
     ended = if how == ?s, do: "by signal #{code}", else: "with status #{code}"
     # libweir knows the process only once it has connected; before that its end is told here.
-    give_up(state, "pid #{state.os_pid} ended #{ended} before it connected")
+    if give_up(state, "pid #{state.os_pid} ended #{ended} before it connected") == :ignored do
+      Logger.info("pid #{state.os_pid} ended #{ended}", metadata(state))
+    end
+
     %{state | has_told: true}
   end
 
@@ -253,7 +266,7 @@ defmodule Weir.PortSupervisor.Seat do
         Logger.warning(sentence, metadata(state))
 
       {:error, _, _} ->
-        :ok
+        :ignored
     end
   end
 
@@ -302,6 +315,7 @@ defmodule Weir.PortSupervisor.Seat do
   defp await_exit(port) do
     receive do
       {^port, {:exit_status, _}} -> :ok
+      {:EXIT, ^port, _} -> :ok
       {^port, {:data, _}} -> await_exit(port)
     after
       @farewell_ms -> :ok
