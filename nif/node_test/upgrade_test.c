@@ -24,19 +24,29 @@ static void upgrade(node_host *node)
     node_expect(node, "main", "version()", "<<\"9.9.9\">>");
 }
 
-WEIR_TEST(node_upgrade, replaces_the_library_and_unmaps_the_old_one)
+/* Code of a library may run after its module was purged (threads that end, handlers of signals), so
+ * each stays mapped for good: nif/CMakeLists.txt. What belongs to the module goes with the purge.
+ */
+WEIR_TEST(node_upgrade, replaces_the_library_and_unloads_the_old_one)
 {
     node_host node;
     node_start(&node);
-    WEIR_EXPECT_TRUE(node_maps(&node, "/weir_nif.so"));
     upgrade(&node);
     node_expect(&node, "main", "trace()", "[{load,library,1},{upgrade,library,2}]");
-    WEIR_EXPECT_TRUE(node_maps(&node, "/weir_nif.so"));
     node_expect(&node, "main", "code:purge(" MODULE ")", "false");
     node_expect(&node, "main", "trace()",
                 "[{load,library,1},{upgrade,library,2},{unload,library,1}]");
-    WEIR_EXPECT_FALSE(node_maps(&node, "/weir_nif.so"));
+    WEIR_EXPECT_TRUE(node_maps(&node, "/weir_nif.so"));
     WEIR_EXPECT_TRUE(node_maps(&node, "/weir_nif_next.so"));
+    /* A third load is an upgrade again; the first library, still mapped, is not mapped twice. */
+    offer(&node, "weir_nif.so");
+    const node_footprint before = node_footprint_read(&node);
+    node_expect(&node, "main", "code:load_file(" MODULE ")", "{module,'Elixir.Weir.Native'}");
+    node_expect(&node, "main", "code:purge(" MODULE ")", "false");
+    node_expect(&node, "main", "version()", "<<\"0.1.0\">>");
+    node_expect(&node, "main", "lists:nthtail(3, trace())",
+                "[{upgrade,library,3},{unload,library,2}]");
+    node_footprint_await(&node, &before);
     node_stop(&node);
 }
 
@@ -49,7 +59,6 @@ WEIR_TEST(node_upgrade, hands_resources_over_with_their_callbacks)
     node_run(&node, "owner", "{ok, Other} = eventfd_create()");
     upgrade(&node);
     node_expect(&node, "main", "code:purge(" MODULE ")", "false");
-    WEIR_EXPECT_FALSE(node_maps(&node, "/weir_nif.so"));
     node_expect(&node, "owner", "eventfd_ring(E)", "ok");
     node_expect(&node, "owner", "receive {weir_ready, E} -> told after 9000 -> silence end",
                 "told");
@@ -80,8 +89,7 @@ WEIR_TEST(node_upgrade, keeps_jobs_in_flight_and_the_manager_with_its_thread)
     node_expect(&node, "main", "code:purge(" MODULE ")", "false");
     node_expect(&node, "main", "trace()",
                 "[{load,library,1},{upgrade,library,2},{unload,library,1}]");
-    /* Libweir's threads and callbacks of this manager are the old library's: it stays for good. */
-    WEIR_EXPECT_TRUE(node_maps(&node, "/weir_nif.so"));
+    /* The manager's watcher thread is still one of the old library. */
     node_expect(&node, "caller", "[job_cancel(C, T) || T <- Busy]", "[ok,ok]");
     node_expect(&node, "caller", "weir_jobs:collect(Busy)", "[cancelled,cancelled]");
     /* The workers would not come to the other jobs for a long time; they were not begun, so new
