@@ -10,12 +10,12 @@ defmodule Weir.TestVectors do
 
   @type vector :: {word :: String.t(), %{String.t() => String.t()}, line :: pos_integer()}
 
-  @doc "All cases of a file, in order."
+  @doc "All cases of a file of that folder (or of any other, by its whole path), in order."
   @spec read!(String.t()) :: [vector()]
   def read!(name) do
     lines =
-      @folder
-      |> Path.join(name)
+      name
+      |> path()
       |> File.read!()
       |> String.split("\n")
       |> Enum.with_index(1)
@@ -23,8 +23,13 @@ defmodule Weir.TestVectors do
       |> Enum.reject(fn {line, _} -> line == "" or String.starts_with?(line, "#") end)
       |> Enum.map(&split/1)
 
-    {cases, [{"end", %{"cases" => counted}, _} | _]} =
-      Enum.split_while(lines, fn {word, _, _} -> word != "end" end)
+    {cases, ending} = Enum.split_while(lines, fn {word, _, _} -> word != "end" end)
+
+    counted =
+      case ending do
+        [{"end", %{"cases" => counted}, _} | _] -> counted
+        [] -> raise "#{name} ends without a line `end cases=N`"
+      end
 
     if cases == [] or length(cases) != String.to_integer(counted),
       do: raise("#{name} has #{length(cases)} cases, its last line says #{counted}")
@@ -36,13 +41,15 @@ defmodule Weir.TestVectors do
   @spec texts!(String.t()) :: %{String.t() => String.t()}
   def texts!(name) do
     ~r/^layout name=(\S+) \S+\n(.*?)^end_layout\n/ms
-    |> Regex.scan(File.read!(Path.join(@folder, name)))
+    |> Regex.scan(File.read!(path(name)))
     |> Map.new(fn [_, text_name, text] -> {text_name, text} end)
   end
 
   @doc "A field as a number."
   @spec number(map(), String.t()) :: non_neg_integer()
   def number(fields, key), do: fields |> Map.fetch!(key) |> String.to_integer()
+
+  defp path(name), do: Path.expand(name, @folder)
 
   defp drop_texts(lines) do
     {kept, _inside} =
