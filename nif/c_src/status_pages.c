@@ -46,14 +46,13 @@ static ERL_NIF_TERM process_term(ErlNifEnv *env, const weir_process_view *from)
 
 /* ---- one manager */
 
-#define HEADER(X)                                                                                  \
-    X(pid)                                                                                         \
-    X(layout_major)                                                                                \
-    X(layout_minor)                                                                                \
-    X(started_ns) X(started_wall_ns) X(updated_ns) X(seat_total) X(pool_count) X(event_count)      \
-        X(submitted) X(sent) X(resent) X(deferred) X(deferred_now) X(in_flight) X(stray_replies)   \
-            X(protocol_errors) X(restarts) X(slots_taken) X(held_bytes) X(bytes_copied)            \
-                X(wakes_sent) X(parks) X(spin_hits) X(mappings)
+/* clang-format off */
+#define HEADER(X) \
+    X(pid) X(layout_major) X(layout_minor) X(started_ns) X(started_wall_ns) X(updated_ns) \
+    X(seat_total) X(pool_count) X(event_count) X(submitted) X(sent) X(resent) X(deferred) \
+    X(deferred_now) X(in_flight) X(stray_replies) X(protocol_errors) X(restarts) X(slots_taken) \
+    X(held_bytes) X(bytes_copied) X(wakes_sent) X(parks) X(spin_hits) X(mappings)
+/* clang-format on */
 
 static ERL_NIF_TERM header_term(ErlNifEnv *env, const struct weir_status_header *from)
 {
@@ -75,17 +74,16 @@ static ERL_NIF_TERM header_term(ErlNifEnv *env, const struct weir_status_header 
     return map;
 }
 
-#define SEAT(X)                                                                                    \
-    X(pool)                                                                                        \
-    X(seat)                                                                                        \
-    X(pid)                                                                                         \
-    X(generation) X(layout_minor) X(protocol_version) X(restarts) X(deaths_in_row) X(in_flight)    \
-        X(in_flight_max) X(ring_capacity) X(request_fill) X(response_fill) X(request_slots)        \
-            X(request_slots_taken) X(response_slots) X(response_slots_held) X(wake_switches)       \
-                X(spawned_ns) X(ready_ns) X(start_at_ns) X(beat_seen_ns) X(beat_count) X(beat_ns)  \
-                    X(progress) X(queue_depth) X(busy_since_ns) X(last_job_ns) X(jobs_ok)          \
-                        X(jobs_failed) X(errors) X(parks) X(spin_hits) X(wakes_sent)               \
-                            X(bytes_copied) X(request_bytes) X(response_bytes) X(slot_waits)
+/* clang-format off */
+#define SEAT(X) \
+    X(pool) X(seat) X(pid) X(generation) X(layout_minor) X(protocol_version) X(restarts) \
+    X(deaths_in_row) X(in_flight) X(in_flight_max) X(ring_capacity) X(request_fill) \
+    X(response_fill) X(request_slots) X(request_slots_taken) X(response_slots) \
+    X(response_slots_held) X(wake_switches) X(spawned_ns) X(ready_ns) X(start_at_ns) \
+    X(beat_seen_ns) X(beat_count) X(beat_ns) X(progress) X(queue_depth) X(busy_since_ns) \
+    X(last_job_ns) X(jobs_ok) X(jobs_failed) X(errors) X(parks) X(spin_hits) X(wakes_sent) \
+    X(bytes_copied) X(request_bytes) X(response_bytes) X(slot_waits)
+/* clang-format on */
 
 static ERL_NIF_TERM seat_term(ErlNifEnv *env, const struct weir_status_seat *from,
                               const weir_process_view *process)
@@ -121,11 +119,11 @@ static ERL_NIF_TERM event_term(ErlNifEnv *env, const struct weir_status_event *f
     return map;
 }
 
-#define LINK(X)                                                                                    \
-    X(from_pool)                                                                                   \
-    X(from_seat)                                                                                   \
-    X(from_generation)                                                                             \
-    X(to_pool) X(to_seat) X(to_generation) X(state) X(created_ns) X(exchanges) X(bytes)
+/* clang-format off */
+#define LINK(X) \
+    X(from_pool) X(from_seat) X(from_generation) X(to_pool) X(to_seat) X(to_generation) X(state) \
+    X(created_ns) X(exchanges) X(bytes)
+/* clang-format on */
 
 static ERL_NIF_TERM link_term(ErlNifEnv *env, const struct weir_status_link *from)
 {

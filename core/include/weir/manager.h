@@ -76,8 +76,8 @@ typedef void (*weir_event_handler)(void *context, const weir_event *event);
 typedef struct weir_manager_options {
     const char *runtime_directory; /**< Default: $WEIR_RUNTIME_DIR, else $XDG_RUNTIME_DIR/weir, else
                                       /tmp/weir-UID. */
-    const char *name; /**< On its status page: at most 63 printable characters without spaces;
-                         default weir-PID. */
+    const char *name;      /**< On its status page: at most 63 printable characters without spaces;
+                              default weir-PID. */
     uint32_t job_capacity; /**< Jobs known at once, in flight and deferred; default 8192, at most
                               65536. */
     bool without_thread;   /**< The caller runs weir_manager_poll. */
