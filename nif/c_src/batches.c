@@ -92,16 +92,12 @@ void weir_nif_batch_job_done(weir_nif_job *job, const weir_result *result, weir_
 static void send_items(weir_nif_batch *batch, weir_nif_round *round, weir_nif_job *first,
                        uint32_t left)
 {
-    ErlNifEnv *env = weir_nif_round_scratch(round);
-    if (env == NULL) {
-        discard_all(first);
-        return;
-    }
+    ErlNifEnv *env = weir_nif_round_message(round);
     const ERL_NIF_TERM items = make_items(env, enif_make_list(env, 0), first);
     const ERL_NIF_TERM message =
         enif_make_tuple4(env, enif_make_copy(env, batch->tag), enif_make_atom(env, "items"), items,
                          enif_make_uint(env, left));
-    (void)enif_send(round->env, &batch->caller->pid, env, message); /* It may have died. */
+    weir_nif_round_send(round, &batch->caller->pid, env, message);
 }
 
 static void flush(weir_nif_batch *batch, weir_nif_round *round)

@@ -8,7 +8,7 @@
 #define CANCEL_MAX 64
 
 /* How long a call looks for its own result, at most. */
-#define SPIN_NS (20 * WEIR_NS_PER_MS / 1000)
+#define SPIN_NS (60 * WEIR_NS_PER_US)
 
 bool weir_nif_caller_enter(ErlNifEnv *env, ERL_NIF_TERM term, weir_nif_caller **caller,
                            ERL_NIF_TERM *refusal)
@@ -181,6 +181,7 @@ void weir_nif_caller_down(ErlNifEnv *env, void *resource, ErlNifPid *pid, ErlNif
     }
     weir_nif_round round;
     weir_nif_round_begin(home, &round, env);
+    round.is_callback = true;
     if (cancel_some(caller)) {
         enif_keep_resource(caller);
         queue(caller);

@@ -7,6 +7,9 @@
 /* With more jobs than these under way somebody comes by soon anyway. */
 #define FEW_JOBS 2
 
+/* Then one call in so many takes a turn: eight results at once cost little more than one. */
+#define CALLS_PER_TURN 8
+
 /* Turns without anything to do between two readings of the clock. */
 #define TURNS_PER_CLOCK 4
 
@@ -70,10 +73,16 @@ static bool read_arguments(ErlNifEnv *env, const ERL_NIF_TERM argv[], job_argume
 
 /* ---- looking */
 
-static bool pays_off(const weir_nif_caller *caller, const weir_turn *turn, weir_status status)
+/* The turn can be left to a later caller, or to the ingestor: see weir_nif_make_watched. */
+static bool leaves_it_to_others(weir_nif_home *home)
 {
-    return caller->spin.ns > 0 && (status == WEIR_FULL || turn->outstanding <= FEW_JOBS) &&
-           !turn->needs_long;
+    return atomic_load_explicit(&home->waiting, memory_order_relaxed) > FEW_JOBS &&
+           atomic_fetch_add_explicit(&home->calls, 1, memory_order_relaxed) % CALLS_PER_TURN != 0;
+}
+
+static bool pays_off(const weir_turn *turn, weir_status status)
+{
+    return (status == WEIR_FULL || turn->outstanding <= FEW_JOBS) && !turn->needs_long;
 }
 
 void weir_nif_look_on(weir_nif_caller *caller, const weir_turn_limits *limits, weir_nif_look look,
@@ -81,16 +90,20 @@ void weir_nif_look_on(weir_nif_caller *caller, const weir_turn_limits *limits, w
 {
     weir_nif_home *home = caller->manager->home;
     weir_turn turn;
+    if (leaves_it_to_others(home)) {
+        return;
+    }
     weir_status status = weir_host_turn(home->manager, limits, &turn);
     if (turn.needs_long) {
         weir_nif_kick(env, caller->manager);
     }
-    if (look(context) || !pays_off(caller, &turn, status)) {
+    if (look(context) || !pays_off(&turn, status)) {
         return;
     }
     const uint64_t begin_ns = weir_os()->clock_ns();
+    const uint64_t budget_ns = weir_spin_budget(&caller->spin);
     uint64_t waited_ns = 0;
-    while (waited_ns < caller->spin.ns && pays_off(caller, &turn, status)) {
+    while (waited_ns < budget_ns && pays_off(&turn, status)) {
         for (int i = 0; i < TURNS_PER_CLOCK; i++) {
             weir_cpu_relax();
             status = weir_host_turn(home->manager, limits, &turn);
@@ -124,7 +137,7 @@ static bool leave_job(ErlNifEnv *env, weir_nif_job *job, ERL_NIF_TERM tag)
 {
     weir_nif_caller *caller = job->caller;
     weir_nif_home *home = caller->manager->home;
-    job->tag = enif_make_copy(weir_nif_job_env(job), tag);
+    weir_nif_job_keep_tag(job, tag);
     const uint64_t id = atomic_load_explicit(&job->id, memory_order_relaxed);
     weir_nif_begin_waiting(home);
     pthread_mutex_lock(&caller->lock);
@@ -154,7 +167,7 @@ static ERL_NIF_TERM take_result(ErlNifEnv *env, weir_nif_job *job, weir_nif_roun
     ERL_NIF_TERM result = weir_nif_atoms.pending_;
     if ((at->flags & WEIR_NIF_LATER) != 0) {
         if (!leave_job(env, job, at->tag)) {
-            weir_nif_job_send_stored(env, job);
+            weir_nif_job_send_stored(job, round);
             weir_nif_jobs_give_back(caller, job, job, 1);
         }
         return result;

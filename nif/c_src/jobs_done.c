@@ -23,18 +23,20 @@ ERL_NIF_TERM weir_nif_job_stored_term(ErlNifEnv *env, weir_nif_job *job)
     return done_term(env, job, weir_nif_job_stored_payload(env, job));
 }
 
-/* The message is made in the job's own environment, which becomes the message's. */
-static void send_payload(ErlNifEnv *env, weir_nif_job *job, ERL_NIF_TERM payload)
+static void send_payload(ErlNifEnv *env, weir_nif_job *job, ERL_NIF_TERM payload,
+                         weir_nif_round *round)
 {
     const ERL_NIF_TERM message = enif_make_tuple6(
-        job->env, job->tag, weir_nif_atoms.done_, weir_nif_outcome(job->env, job->outcome), payload,
-        enif_make_uint(job->env, job->sent_count), enif_make_uint64(job->env, job->elapsed_ns));
-    (void)enif_send(env, &job->caller->pid, job->env, message); /* It may have died. */
+        env, enif_make_copy(env, job->tag), weir_nif_atoms.done_,
+        weir_nif_outcome(env, job->outcome), payload, enif_make_uint(env, job->sent_count),
+        enif_make_uint64(env, job->elapsed_ns));
+    weir_nif_round_send(round, &job->caller->pid, env, message);
 }
 
-void weir_nif_job_send_stored(ErlNifEnv *env, weir_nif_job *job)
+void weir_nif_job_send_stored(weir_nif_job *job, weir_nif_round *round)
 {
-    send_payload(env, job, weir_nif_job_stored_payload(job->env, job));
+    ErlNifEnv *env = weir_nif_round_message(round);
+    send_payload(env, job, weir_nif_job_stored_payload(env, job), round);
 }
 
 /* Its caller went on; nobody else has the record any more. */
@@ -48,9 +50,10 @@ static void end_left(weir_nif_job *job, const weir_result *result, weir_nif_roun
     if (is_dead) {
         weir_nif_job_discard(job);
     } else if (result != NULL) {
-        send_payload(round->env, job, weir_nif_job_payload(job->env, job, result));
+        ErlNifEnv *env = weir_nif_round_message(round);
+        send_payload(env, job, weir_nif_job_payload(env, job, result), round);
     } else {
-        weir_nif_job_send_stored(round->env, job);
+        weir_nif_job_send_stored(job, round);
     }
     weir_nif_cease_waiting(round->home);
     weir_nif_jobs_give_back(caller, job, job, 1);

@@ -21,8 +21,8 @@ void weir_nif_job_done(void *context, const weir_result *result);
 /** {:done, outcome, payload, sent_count, elapsed_ns} of a stored result. */
 ERL_NIF_TERM weir_nif_job_stored_term(ErlNifEnv *env, weir_nif_job *job);
 
-/** Sends a stored result to the caller; the job's tag must be in its environment. */
-void weir_nif_job_send_stored(ErlNifEnv *env, weir_nif_job *job);
+/** Sends a stored result to the caller; its tag must have been kept. */
+void weir_nif_job_send_stored(weir_nif_job *job, struct weir_nif_round *round);
 
 /** {index, outcome, payload, sent_count, elapsed_ns} */
 ERL_NIF_TERM weir_nif_job_item(ErlNifEnv *env, weir_nif_job *job, ERL_NIF_TERM payload);

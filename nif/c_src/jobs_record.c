@@ -8,6 +8,9 @@
 #include "layout/generated/weir_layout.h"
 #include "manager_home.h"
 
+/* Tags are references of a few words, and an environment begins with 200. */
+#define ENV_USES_MAX 32u
+
 void weir_nif_records_open(weir_nif_records *records)
 {
     pthread_mutex_init(&records->lock, NULL);
@@ -81,11 +84,13 @@ uint32_t weir_nif_jobs_take(weir_nif_caller *caller, weir_nif_job **jobs, uint32
     return taken;
 }
 
+/* Clearing gives memory back that the next tag would ask for again, so tags collect for a while. */
 static void forget_terms(weir_nif_job *job)
 {
-    if (job->has_terms) {
+    if (job->has_payload || job->env_uses >= ENV_USES_MAX) {
         enif_clear_env(job->env);
-        job->has_terms = false;
+        job->has_payload = false;
+        job->env_uses = 0;
     }
 }
 
@@ -108,13 +113,18 @@ void weir_nif_jobs_give_back(weir_nif_caller *caller, weir_nif_job *first, weir_
     }
 }
 
-ErlNifEnv *weir_nif_job_env(weir_nif_job *job)
+static ErlNifEnv *env_of(weir_nif_job *job)
 {
     if (job->env == NULL) {
-        job->env = enif_alloc_env();
+        job->env = enif_alloc_env(); /* The emulator ends itself when there is no memory. */
     }
-    job->has_terms = job->env != NULL;
     return job->env;
+}
+
+void weir_nif_job_keep_tag(weir_nif_job *job, ERL_NIF_TERM tag)
+{
+    job->tag = enif_make_copy(env_of(job), tag);
+    job->env_uses++;
 }
 
 bool weir_nif_job_keep_payload(weir_nif_job *job, ERL_NIF_TERM term, const ErlNifBinary *payload)
@@ -125,9 +135,10 @@ bool weir_nif_job_keep_payload(weir_nif_job *job, ERL_NIF_TERM term, const ErlNi
         return true;
     }
     /* A copy of the term, not of the bytes: it keeps the bytes where they are until fill. */
-    ErlNifEnv *env = weir_nif_job_env(job);
+    ErlNifEnv *env = env_of(job);
     ErlNifBinary kept;
-    if (env == NULL || enif_inspect_binary(env, enif_make_copy(env, term), &kept) == 0) {
+    job->has_payload = true;
+    if (enif_inspect_binary(env, enif_make_copy(env, term), &kept) == 0) {
         return false;
     }
     job->payload = kept.data;

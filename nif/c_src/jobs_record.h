@@ -61,9 +61,10 @@ typedef struct weir_nif_job {
     atomic_uint state; /**< weir_nif_job_state */
     uint32_t index;    /**< In its batch. */
     atomic_uint_fast64_t id;
-    ErlNifEnv *env; /**< NULL until it is needed for the first time; kept from then on. */
-    bool has_terms; /**< env is not empty. */
-    bool is_linked; /**< In the caller's live list; under its lock. */
+    ErlNifEnv *env;    /**< NULL until it is needed for the first time; kept from then on. */
+    bool has_payload;  /**< env keeps a payload: cleared after the job. */
+    uint32_t env_uses; /**< Tags put into env since it was cleared. */
+    bool is_linked;    /**< In the caller's live list; under its lock. */
     bool may_pin;
     uint32_t pool;
     ERL_NIF_TERM tag; /**< In env once the state is LEFT. */
@@ -97,8 +98,8 @@ uint32_t weir_nif_jobs_take(struct weir_nif_caller *caller, weir_nif_job **jobs,
 void weir_nif_jobs_give_back(struct weir_nif_caller *caller, weir_nif_job *first,
                              weir_nif_job *last, uint32_t count);
 
-/** The record's environment, made on first use; NULL without memory. */
-ErlNifEnv *weir_nif_job_env(weir_nif_job *job);
+/** Keeps the tag beyond the call. */
+void weir_nif_job_keep_tag(weir_nif_job *job, ERL_NIF_TERM tag);
 
 /** Keeps the payload for fill. Returns false without memory. */
 bool weir_nif_job_keep_payload(weir_nif_job *job, ERL_NIF_TERM term, const ErlNifBinary *payload);

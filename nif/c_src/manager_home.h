@@ -65,6 +65,7 @@ typedef struct weir_nif_home {
     atomic_bool is_armed;         /**< Workers ring the descriptor. */
     atomic_bool is_kicked;        /**< A message that wakes the ingestor is under way. */
     atomic_uint_fast32_t waiting; /**< Jobs and batches whose callers wait for a message. */
+    atomic_uint calls;            /**< While several wait. */
     atomic_uint_fast64_t ended;   /**< Jobs that came to their end. */
     uint64_t seen_ended;          /**< By the ingestor alone, as are the next two. */
     uint64_t parked_ended;

@@ -1,13 +1,13 @@
 #include "turns.h"
 
-#include <string.h>
+#include <sched.h>
 
 #include "base/os.h"
 #include "batches.h"
 #include "callers.h"
 
 /* How long the ingestor looks on after the last job ended while somebody waits. */
-#define SERVE_NS (100 * WEIR_NS_PER_MS / 1000)
+#define SERVE_NS (100 * WEIR_NS_PER_US)
 /* How long it sleeps between looks while callers find their own results. */
 #define TICK_NS WEIR_NS_PER_MS
 
@@ -39,14 +39,26 @@ weir_nif_round *weir_nif_round_now(weir_nif_home *home)
     return pthread_getspecific(home->turn_key);
 }
 
-ErlNifEnv *weir_nif_round_scratch(weir_nif_round *round)
+/* A message made on the calling process's own heap is copied once, straight to where the receiver
+ * wants it. One with an environment of its own arrives in a piece of memory of 200 words at least,
+ * which makes the receiver collect its garbage early; only threads without a process need that. */
+ErlNifEnv *weir_nif_round_message(weir_nif_round *round)
 {
+    if (round->env != NULL && !round->is_callback) {
+        return round->env;
+    }
     if (round->scratch == NULL) {
         round->scratch = enif_alloc_env();
     } else {
         enif_clear_env(round->scratch);
     }
     return round->scratch;
+}
+
+void weir_nif_round_send(weir_nif_round *round, const ErlNifPid *to, ErlNifEnv *env,
+                         ERL_NIF_TERM message)
+{
+    (void)enif_send(round->env, to, env == round->env ? NULL : env, message);
 }
 
 /* ---- who looks */
@@ -146,6 +158,9 @@ static ERL_NIF_TERM serve(ErlNifEnv *env, ERL_NIF_TERM term, const weir_turn_lim
     const weir_status status = weir_host_turn(home->manager, limits, &done);
     weir_nif_callers_bury(home);
     weir_nif_round_end(&round);
+    if (status == WEIR_EMPTY) {
+        (void)sched_yield(); /* A worker may wait for this core. */
+    }
     const bool is_busy = status == WEIR_FULL;
     const bool has_more =
         done.has_more || is_busy || still_moves(home) || weir_nif_callers_are_dying(home);

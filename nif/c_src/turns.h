@@ -39,6 +39,7 @@ typedef struct weir_nif_round {
     uint32_t ended;                 /**< Jobs that came to their end in this turn. */
     struct weir_nif_batch *touched; /**< Batches with items to send at the end; each kept. */
     ErlNifEnv *scratch;             /**< For messages; NULL until it is needed. */
+    bool is_callback;               /**< env is no process's. */
     void *outer;
 } weir_nif_round;
 
@@ -53,8 +54,11 @@ void weir_nif_round_begin(weir_nif_home *home, weir_nif_round *round, ErlNifEnv 
 void weir_nif_round_end(weir_nif_round *round);
 /** The running round of this thread, or NULL. */
 weir_nif_round *weir_nif_round_now(weir_nif_home *home);
-/** An empty environment for a message; NULL without memory. */
-ErlNifEnv *weir_nif_round_scratch(weir_nif_round *round);
+/** The environment to make the next message in. */
+ErlNifEnv *weir_nif_round_message(weir_nif_round *round);
+/** Sends the message that was made there; the receiver may have died. */
+void weir_nif_round_send(weir_nif_round *round, const ErlNifPid *to, ErlNifEnv *env,
+                         ERL_NIF_TERM message);
 
 /** The limits of a turn on a normal scheduler, and of one in a dirty call. */
 extern const weir_turn_limits weir_nif_short_turn;
