@@ -50,6 +50,7 @@ WEIR_TEST(backoff_vectors, are_decided_as_the_shared_file_says)
 {
     static one_seat house;
     house.pool.manager = &house.manager;
+    house.pool.options.role = "seats"; /* Events name it. */
     house.pool.seats = &house.seat;
     house.pool.seat_count = 1;
     WEIR_EXPECT_EQ(pthread_mutex_init(&house.pool.lock, NULL), 0);
