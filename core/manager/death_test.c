@@ -50,12 +50,13 @@ WEIR_TEST(death, sends_jobs_again_that_were_not_begun)
     weir_pool_id pool;
     open_one(&house, &pool);
     house_job begun;
-    house_send(&house, pool, &begun, JOB_SLEEP, 10000);
+    house_hold(&house, pool, &begun);
     for (size_t i = 0; i < 20; i++) {
         house_send(&house, pool, &jobs[i], WEIR_OPCODE_ECHO, (uint32_t)(i * 3000));
     }
-    house_pass(&house, 0.03);
+    house_await_begun(&begun);
     kill(house_worker(&house, 0).pid, SIGKILL);
+    house_let_go(&begun);
     house_expect(&begun, WEIR_OUTCOME_WORKER_LOST);
     for (size_t i = 0; i < 20; i++) {
         house_expect(&jobs[i], WEIR_OUTCOME_OK);

@@ -52,18 +52,20 @@ WEIR_TEST(hang, behind_another_late_job_is_stuck_as_well)
     static house house;
     house_open(&house, NULL);
     weir_pool_options options = house_pool(1, NULL);
-    options.stuck_ns = 400 * WEIR_NS_PER_MS;
+    options.stuck_ns = 800 * WEIR_NS_PER_MS;
     const weir_pool_id pool = house_add_ready(&house, &options);
-    house_job late = house_make(&house, JOB_SLEEP, 60);
+    house_job late;
+    house_make_held(&house, &late);
     house_job busy = house_make(&house, JOB_BUSY, 0);
     weir_job_spec spec = house_spec(&late);
     const uint64_t begin_ns = weir_os()->clock_ns();
     spec.deadline_ns = begin_ns + 20 * WEIR_NS_PER_MS;
     house_submit(pool, &late, &spec);
     spec = house_spec(&busy);
-    spec.deadline_ns = begin_ns + 100 * WEIR_NS_PER_MS;
+    spec.deadline_ns = begin_ns + 1200 * WEIR_NS_PER_MS;
     house_submit(pool, &busy, &spec);
     house_expect(&late, WEIR_OUTCOME_TIMEOUT);
+    house_let_go(&late);
     house_expect(&busy, WEIR_OUTCOME_TIMEOUT);
     house_await(&house, "stuck", 1, NULL);
     house_do(&house, pool, WEIR_OPCODE_ECHO, 10, WEIR_OUTCOME_OK);
@@ -75,9 +77,9 @@ WEIR_TEST(hang, is_not_a_long_job_that_reports_progress)
     static house house;
     house_open(&house, NULL);
     weir_pool_options options = house_pool(1, NULL);
-    options.stuck_ns = 100 * WEIR_NS_PER_MS;
+    options.stuck_ns = 600 * WEIR_NS_PER_MS;
     const weir_pool_id pool = house_add_ready(&house, &options);
-    house_job job = house_make(&house, JOB_PROGRESS, 800);
+    house_job job = house_make(&house, JOB_PROGRESS, 1600);
     weir_job_spec spec = house_spec(&job);
     spec.deadline_ns = weir_deadline_in(20 * WEIR_NS_PER_MS);
     house_submit(pool, &job, &spec);
@@ -97,7 +99,7 @@ WEIR_TEST(hang, is_not_an_idle_worker_whose_answers_were_taken_late)
     const weir_manager_options manager = {.without_thread = true};
     house_open(&house, &manager);
     weir_pool_options options = house_pool(1, NULL);
-    options.stuck_ns = 50 * WEIR_NS_PER_MS;
+    options.stuck_ns = 500 * WEIR_NS_PER_MS;
     const weir_pool_id pool = house_add_ready(&house, &options);
     const uint64_t deadline_ns = weir_deadline_in(100 * WEIR_NS_PER_MS);
     for (size_t i = 0; i < 100; i++) {
@@ -106,10 +108,15 @@ WEIR_TEST(hang, is_not_an_idle_worker_whose_answers_were_taken_late)
         spec.deadline_ns = deadline_ns;
         house_submit(pool, &jobs[i], &spec);
     }
-    weir_os()->sleep_until(deadline_ns + 50 * WEIR_NS_PER_MS); /* Nobody polls meanwhile. */
+    /* Nobody polls meanwhile. */
+    const uint64_t patience_ns = weir_test_deadline(HOUSE_PATIENCE_S);
+    while ((house_worker(&house, 0).jobs_ok < 100 || weir_os()->clock_ns() < deadline_ns) &&
+           weir_os()->clock_ns() < patience_ns) {
+        weir_os()->sleep_until(weir_deadline_in(5 * WEIR_NS_PER_MS));
+    }
     house_settle(&house);
     WEIR_EXPECT_GT(house_stats(&house).outcomes[WEIR_OUTCOME_TIMEOUT], 0);
-    house_pass(&house, 0.6);
+    house_pass(&house, 1.2); /* Long enough for the worker to count as stuck. */
     WEIR_EXPECT_EQ(house_count(&house, "stuck"), 0);
     WEIR_EXPECT_EQ(house_stats(&house).restarts, 0);
     house_close(&house);
@@ -152,7 +159,9 @@ static void *keep_sending(void *context)
         i++;
         while (i % 16 == 0) {
             weir_os()->sleep_until(weir_deadline_in(300 * WEIR_NS_PER_US));
-            if (load->house->submitted - load->house->ended < LOAD_OUTSTANDING_MAX) {
+            /* Nobody may be left who would work the backlog off. */
+            if (atomic_load(&load->should_stop) != 0 ||
+                load->house->submitted - load->house->ended < LOAD_OUTSTANDING_MAX) {
                 break;
             }
         }

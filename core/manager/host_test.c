@@ -21,12 +21,6 @@ static weir_status take_turn(hosting *hosting, uint32_t jobs, uint64_t bytes, we
     return weir_host_turn(hosting->house.manager, &limits, turn);
 }
 
-/* Until the worker has answered, without taking anything in. */
-static void let_worker_answer(void)
-{
-    weir_os()->sleep_until(weir_deadline_in(50 * WEIR_NS_PER_MS));
-}
-
 WEIR_TEST(host, does_jobs_with_processes_that_it_starts_itself)
 {
     static hosting hosting;
@@ -66,12 +60,13 @@ WEIR_TEST(host, sees_a_worker_die_that_it_has_not_reaped_and_sends_its_jobs_agai
     static house_job jobs[20];
     const weir_pool_id pool = open_one(&hosting);
     house_job begun;
-    house_send(&hosting.house, pool, &begun, JOB_SLEEP, 10000);
+    house_hold(&hosting.house, pool, &begun);
     for (size_t i = 0; i < 20; i++) {
         house_send(&hosting.house, pool, &jobs[i], WEIR_OPCODE_ECHO, (uint32_t)(i * 100));
     }
-    house_pass(&hosting.house, 0.03);
+    house_await_begun(&begun);
     kill(hosting.pids[0], SIGKILL);
+    house_let_go(&begun);
     house_expect(&begun, WEIR_OUTCOME_WORKER_LOST);
     for (size_t i = 0; i < 20; i++) {
         house_expect(&jobs[i], WEIR_OUTCOME_OK);
@@ -137,7 +132,7 @@ WEIR_TEST(host, takes_no_more_jobs_in_a_turn_than_it_wants)
     for (size_t i = 0; i < 40; i++) {
         house_send(&hosting.house, pool, &jobs[i], WEIR_OPCODE_ECHO, 100);
     }
-    let_worker_answer();
+    house_await_published(&hosting.house, 40);
     weir_turn turn;
     WEIR_EXPECT_STATUS(take_turn(&hosting, 7, 1 << 20, &turn), WEIR_OK);
     WEIR_EXPECT_EQ(turn.jobs, 7);
@@ -161,7 +156,7 @@ WEIR_TEST(host, takes_no_more_bytes_in_a_turn_than_it_wants)
     for (size_t i = 0; i < 3; i++) {
         house_send(&hosting.house, pool, &jobs[i], WEIR_OPCODE_ECHO, 50000);
     }
-    let_worker_answer();
+    house_await_published(&hosting.house, 3);
     weir_turn turn;
     WEIR_EXPECT_STATUS(take_turn(&hosting, 64, 100000, &turn), WEIR_OK);
     WEIR_EXPECT_EQ(turn.outstanding, 1);
@@ -225,7 +220,7 @@ WEIR_TEST(host, parks_only_when_there_is_nothing_to_take_in)
     const weir_pool_id pool = open_one(&hosting);
     house_job job;
     house_send(&hosting.house, pool, &job, WEIR_OPCODE_ECHO, 64);
-    let_worker_answer();
+    house_await_published(&hosting.house, 1);
     weir_turn turn;
     WEIR_EXPECT_STATUS(weir_host_park(hosting.house.manager, &turn), WEIR_FULL);
     WEIR_EXPECT_EQ(turn.outstanding, 1);
@@ -258,7 +253,8 @@ WEIR_TEST(host, ends_a_job_at_its_deadline_and_says_when_that_will_be)
 {
     static hosting hosting;
     const weir_pool_id pool = open_one(&hosting);
-    house_job job = house_make(&hosting.house, JOB_SLEEP, 200);
+    house_job job;
+    house_make_held(&hosting.house, &job);
     weir_job_spec spec = house_spec(&job);
     spec.deadline_ns = weir_deadline_in(30 * WEIR_NS_PER_MS);
     house_submit(pool, &job, &spec);
@@ -266,6 +262,7 @@ WEIR_TEST(host, ends_a_job_at_its_deadline_and_says_when_that_will_be)
     (void)take_turn(&hosting, 64, 1 << 20, &turn);
     WEIR_EXPECT_LE(turn.next_ns, spec.deadline_ns);
     house_expect(&job, WEIR_OUTCOME_TIMEOUT);
+    house_let_go(&job);
     hosting_close(&hosting);
 }
 

@@ -39,12 +39,7 @@ WEIR_TEST(recovery, takes_in_every_reply_that_was_published_before_the_death)
         const weir_job_spec spec = house_spec(&jobs[i]);
         house_submit(pool, &jobs[i], &spec);
     }
-    /* Nobody steps the manager meanwhile. */
-    const uint64_t deadline_ns = weir_test_deadline(HOUSE_PATIENCE_S);
-    while (house_file_bytes(path) < 200 && weir_os()->clock_ns() < deadline_ns) {
-        usleep(1000);
-    }
-    usleep(50000); /* The last batch is published a moment after its last mark. */
+    house_await_published(&house, 200); /* Nobody steps the manager meanwhile. */
     const pid_t pid = house_worker(&house, 0).pid;
     kill(pid, SIGKILL);
     await_zombie(pid);
@@ -73,8 +68,8 @@ WEIR_TEST(recovery, keeps_the_order_of_the_jobs_that_are_sent_again)
     house_open(&house, NULL);
     const weir_pool_options options = house_pool(1, NULL);
     const weir_pool_id pool = house_add_ready(&house, &options);
-    house_job sleeping;
-    house_send(&house, pool, &sleeping, JOB_SLEEP, 10000);
+    house_job held;
+    house_hold(&house, pool, &held);
     for (size_t i = 0; i < 8; i++) {
         jobs[i] = house_make(&house, WEIR_OPCODE_ECHO, 100);
         weir_job_spec spec = house_spec(&jobs[i]);
@@ -82,8 +77,9 @@ WEIR_TEST(recovery, keeps_the_order_of_the_jobs_that_are_sent_again)
         spec.done = note_order;
         house_submit(pool, &jobs[i], &spec);
     }
-    house_pass(&house, 0.05); /* The first one is begun and is not sent again. */
+    house_await_begun(&held); /* So this one is not sent again. */
     kill(house_worker(&house, 0).pid, SIGKILL);
+    house_let_go(&held);
     house_settle(&house);
     for (size_t i = 0; i < 8; i++) {
         house_expect(&jobs[i], WEIR_OUTCOME_OK);

@@ -80,6 +80,7 @@ typedef struct house_job {
     char text[64];       /**< Start of the reply. */
     uint32_t reply_number;
     pthread_t ended_by;
+    char gate[96]; /**< File that a held job waits for. */
 } house_job;
 
 /** Opens a manager; @p options may be NULL, the directory and the events are the house's. */
@@ -111,10 +112,23 @@ void house_submit(weir_pool_id pool, house_job *job, const weir_job_spec *spec);
 /** The same in one go, for a job without further wishes. */
 void house_send(house *house, weir_pool_id pool, house_job *job, uint16_t opcode, uint32_t bytes);
 
+/** Makes a job that goes on until house_let_go, so that what it keeps from others stays kept on the
+ * slowest machine; to be submitted by house_submit. */
+void house_make_held(house *house, house_job *job);
+
+/** Makes and sends one. */
+void house_hold(house *house, weir_pool_id pool, house_job *job);
+
+/** Waits until a worker has begun a held job. */
+void house_await_begun(house_job *job);
+
+/** Lets a held job end; one that no worker has begun will end as soon as it begins. */
+void house_let_go(house_job *job);
+
 /** Waits for a job's end, running the loop when there is no thread; demands the outcome. */
 void house_expect(house_job *job, weir_outcome_code outcome);
 
-/** Waits for the end of all jobs submitted so far. */
+/** Waits for the end of all jobs submitted so far; gives up when none has ended for a while. */
 void house_settle(house *house);
 
 /** Sends a job and waits for this outcome. */
@@ -157,6 +171,10 @@ typedef struct house_footprint {
 } house_footprint;
 house_footprint house_measure(void);
 void house_expect_same(const house_footprint *before);
+
+/** Waits until the first worker of the first pool has published that many replies in its life,
+ * while the manager does nothing. */
+void house_await_published(house *house, uint64_t count);
 
 /** A fresh random number from a state that the test's seed began. */
 uint64_t house_random(uint64_t *state);

@@ -25,6 +25,7 @@ enum {
     JOB_MARK_AND_DIE, /**< Appends a byte to the file named by the request, then SIGKILL. */
     JOB_MARK,         /**< Appends a byte to the file named by the request, replies nothing. */
     JOB_FLOOD,        /**< Prints that many lines. */
+    JOB_HOLD,         /**< Appends a byte to the file named by the request; ends when it is gone. */
     JOB_UNKNOWN,      /**< Has no routine. */
 };
 

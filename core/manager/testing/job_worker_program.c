@@ -138,12 +138,23 @@ static weir_status run_pid(weir_job *job, void *context)
     return status;
 }
 
-static void mark(const weir_job *job)
+typedef struct file_name {
+    char text[256];
+} file_name;
+
+static file_name file_of(const weir_job *job)
 {
     size_t bytes = 0;
-    char path[256] = "";
+    file_name name = {""};
     const void *request = weir_job_request(job, &bytes);
-    memcpy(path, request, bytes < sizeof path - 1 ? bytes : sizeof path - 1);
+    memcpy(name.text, request, bytes < sizeof name.text - 1 ? bytes : sizeof name.text - 1);
+    return name;
+}
+
+static void mark(const weir_job *job)
+{
+    const file_name name = file_of(job);
+    const char *path = name.text;
     const int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0 || write(fd, "x", 1) != 1) {
         perror(path);
@@ -163,6 +174,23 @@ static weir_status run_mark(weir_job *job, void *context)
 {
     (void)context;
     mark(job);
+    return WEIR_OK;
+}
+
+static weir_status run_hold(weir_job *job, void *context)
+{
+    (void)context;
+    const file_name name = file_of(job);
+    const int fd = open(name.text, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd >= 0) {
+        if (write(fd, "x", 1) != 1) {
+            perror(name.text);
+        }
+        close(fd);
+    }
+    while (access(name.text, F_OK) == 0) { /* The process ends with its manager in any case. */
+        sleep_ms(1);
+    }
     return WEIR_OK;
 }
 
@@ -191,6 +219,7 @@ static const weir_worker_routine routines[] = {
     {JOB_MARK_AND_DIE, run_mark_and_die},
     {JOB_MARK, run_mark},
     {JOB_FLOOD, run_flood},
+    {JOB_HOLD, run_hold},
 };
 
 static void crash_the_first_time(const char *path)
