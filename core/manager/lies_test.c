@@ -1,5 +1,9 @@
 /* A worker that lies: what it says is found out, dropped or harmless, and nobody else suffers. */
+#include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "channel/testing/liar.h"
 #include "manager/testing/house.h"
@@ -254,6 +258,100 @@ WEIR_TEST(lies, a_slot_given_back_after_the_reply_is_noticed_at_once)
         house_expect(&scene->jobs[i], WEIR_OUTCOME_OK);
     }
     close_scene(scene);
+}
+
+/* Two liars of one pool: one sits on a job, the other one answers it. */
+WEIR_TEST(lies, a_reply_to_a_job_of_another_worker_is_a_stray)
+{
+    static house house;
+    static house_job victim;
+    static house_job forger;
+    char words[64];
+    house_open(&house, NULL);
+    weir_pool_options options = liar_pool(LIE_JOB_ELSEWHERE);
+    options.worker_count = 2;
+    const weir_pool_id pool = house_add_ready(&house, &options);
+    victim = house_make(&house, WEIR_OPCODE_ECHO, 0);
+    victim.string = "none";
+    weir_job_spec spec = house_spec(&victim);
+    house_submit(pool, &victim, &spec);
+    forger = house_make(&house, WEIR_OPCODE_ECHO, 0);
+    snprintf(words, sizeof words, "%llu %llu", (unsigned long long)victim.id,
+             (unsigned long long)victim.correlation_id);
+    forger.string = words;
+    spec = house_spec(&forger);
+    house_submit(pool, &forger, &spec);
+    const uint64_t deadline_ns = weir_test_deadline(HOUSE_PATIENCE_S);
+    while (house_stats(&house).stray_replies == 0 && victim.ends == 0 &&
+           weir_os()->clock_ns() < deadline_ns) {
+        house_pass(&house, 0.002);
+    }
+    WEIR_EXPECT_EQ(victim.ends, 0);
+    WEIR_EXPECT_EQ(house_stats(&house).stray_replies, 1);
+    WEIR_EXPECT_EQ(house_worker(&house, 0).in_flight, 1);
+    WEIR_EXPECT_EQ(house_worker(&house, 1).in_flight, 1);
+    WEIR_EXPECT_STATUS(weir_cancel(house.manager, victim.id), WEIR_OK);
+    WEIR_EXPECT_STATUS(weir_cancel(house.manager, forger.id), WEIR_OK);
+    house_close(&house);
+}
+
+#define COPY_BYTES 65536
+
+static uint8_t *copy;
+static pid_t rewriter;
+static char rewrite_gate[96];
+
+/* The manager's thread has written the first byte of the copy: the worker now changes the last byte
+ * of the original, and only then the copying goes on. */
+static void let_worker_rewrite(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    const struct timespec moment = {.tv_nsec = WEIR_NS_PER_MS};
+    if ((uintptr_t)info->si_addr - (uintptr_t)copy >= COPY_BYTES ||
+        mprotect(copy, COPY_BYTES, PROT_READ | PROT_WRITE) != 0 || kill(rewriter, SIGUSR1) != 0) {
+        signal(number, SIG_DFL); /* A fault of its own. */
+        return;
+    }
+    for (int i = 0; i < 20000 && access(rewrite_gate, F_OK) == 0; i++) {
+        nanosleep(&moment, NULL);
+    }
+}
+
+static void echo_into_copy(house *house, weir_pool_id pool, weir_outcome_code outcome)
+{
+    house_job job = house_make(house, WEIR_OPCODE_ECHO, COPY_BYTES);
+    weir_job_spec spec = house_spec(&job);
+    spec.result_buffer = copy;
+    spec.result_capacity = COPY_BYTES;
+    house_submit(pool, &job, &spec);
+    house_expect(&job, outcome);
+}
+
+/* What is copied to the caller's buffer is what is verified: right bytes or none. */
+WEIR_TEST(lies, a_reply_rewritten_while_it_is_copied_is_corrupt)
+{
+    static house house;
+    house_open(&house, NULL);
+    snprintf(rewrite_gate, sizeof rewrite_gate, "%s.rewrite", house.directory);
+    weir_pool_options options = liar_pool(LIE_REWRITE);
+    const char *const command[] = {options.command[0], options.command[1], options.command[2],
+                                   rewrite_gate, NULL};
+    options.command = command;
+    options.arena.request_class[0] = (weir_size_class){.slot_bytes = COPY_BYTES, .slot_count = 4};
+    const weir_pool_id pool = house_add_ready(&house, &options);
+    copy = mmap(NULL, COPY_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    WEIR_EXPECT_TRUE(copy != MAP_FAILED);
+    rewriter = house_worker(&house, 0).pid;
+    FILE *gate = fopen(rewrite_gate, "wxe");
+    WEIR_EXPECT_NOT_NULL(gate);
+    fclose(gate);
+    const struct sigaction at_fault = {.sa_sigaction = let_worker_rewrite, .sa_flags = SA_SIGINFO};
+    WEIR_EXPECT_EQ(sigaction(SIGSEGV, &at_fault, NULL), 0);
+    echo_into_copy(&house, pool, WEIR_OUTCOME_CORRUPT);
+    WEIR_EXPECT_EQ(access(rewrite_gate, F_OK), -1); /* It was rewritten. */
+    echo_into_copy(&house, pool, WEIR_OUTCOME_OK);
+    munmap(copy, COPY_BYTES);
+    house_close(&house);
 }
 
 WEIR_TEST(lies, random_bytes_everywhere_for_seconds_harm_nobody_else, .timeout = 120)

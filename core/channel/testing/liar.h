@@ -4,7 +4,8 @@
  * core/manager; the first argument is the lie's number.
  *
  * A liar shakes hands like a worker, serves the requests of its first 8 jobs honestly (so that it
- * is believed), and then lies once; LIE_NOISE goes on for ever.
+ * is believed), and then lies once; LIE_NOISE and LIE_JOB_ELSEWHERE go on
+ * for ever.
  */
 #ifndef WEIR_CHANNEL_TESTING_LIAR_H
 #define WEIR_CHANNEL_TESTING_LIAR_H
@@ -61,8 +62,12 @@ enum lie {
     LIE_TRUNCATE,                 /**< Truncates both POSIX objects. */
     LIE_BEGUN_AHEAD_AND_DIE,      /**< Says that all was begun, then SIGKILL. */
     LIE_STATE,                    /**< Says that it drains, and serves on. */
-    LIE_LATE_RELEASE, /**< No lie: gives each request slot back 20 ms after the reply. */
-    LIE_SILENT,       /**< Takes requests and never answers. */
+    LIE_LATE_RELEASE,  /**< No lie: gives each request slot back 20 ms after the reply. */
+    LIE_SILENT,        /**< Takes requests and never answers. */
+    LIE_JOB_ELSEWHERE, /**< A request "ID CORRELATION": answers that job in place of its own, which
+                            is never answered, nor is one that names none. */
+    LIE_REWRITE, /**< At SIGUSR1 changes the last byte of its last reply, then removes the file
+                      that its third argument names. */
 };
 
 #endif

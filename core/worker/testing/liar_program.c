@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ typedef struct liar {
     weir_slot_pool reply_slots;
     weir_release_writer releases;
     weir_waker waker;
-    struct weir_envelope last; /**< Request answered last. */
+    uint8_t *_Atomic last_byte; /**< Of the payload answered last. */
     uint64_t served;
     uint64_t beats;
     uint64_t random;
@@ -106,6 +107,8 @@ static struct weir_envelope make_reply(liar *liar, const struct weir_envelope *r
                           request->payload_bytes),
             request->payload_bytes);
         reply.payload_offset = slot.offset;
+        atomic_store(&liar->last_byte, weir_bytes_at(liar->terms.arena.response_payload,
+                                                     slot.offset + request->payload_bytes - 1, 1));
     }
     return reply;
 }
@@ -281,10 +284,35 @@ static void lie_about(liar *liar, const struct weir_envelope *request)
     }
 }
 
+/* Answers another worker's job, if the request names one. */
+static void answer_for_another(liar *liar, const struct weir_envelope *request)
+{
+    char text[64] = "";
+    unsigned long long job_id = 0;
+    unsigned long long correlation_id = 0;
+    const uint32_t bytes =
+        request->payload_bytes < sizeof text ? request->payload_bytes : sizeof text - 1;
+    memcpy(text, weir_bytes_at(liar->terms.arena.request_payload, request->payload_offset, bytes),
+           bytes);
+    if (sscanf(text, "%llu %llu", &job_id, &correlation_id) != 2) {
+        return;
+    }
+    struct weir_envelope reply = make_reply(liar, request);
+    reply.job_id = job_id;
+    reply.correlation_id = correlation_id;
+    weir_envelope_seal(&reply, weir_ring_next_index(&liar->responses));
+    push(liar, &reply);
+    (void)weir_gate_wake(&liar->waker);
+}
+
 static void answer(liar *liar, const struct weir_envelope *request, uint64_t index)
 {
     weir_store_release_u64(&liar->control->begun, index + 1);
     if (liar->lie == LIE_SILENT) {
+        return;
+    }
+    if (liar->lie == LIE_JOB_ELSEWHERE) {
+        answer_for_another(liar, request);
         return;
     }
     if (liar->served == LIAR_HONEST_JOBS) {
@@ -432,28 +460,44 @@ static weir_status no_routine(weir_job *job, void *context)
     return WEIR_UNSUPPORTED;
 }
 
+/* ---- a reply changed when the test asks for it */
+
+static liar the_liar;
+static const char *rewrite_gate;
+
+static void rewrite(int signal)
+{
+    (void)signal;
+    *atomic_load(&the_liar.last_byte) ^= 1;
+    unlink(rewrite_gate);
+}
+
 int main(int argc, char **argv)
 {
     static const weir_worker_routine routines[] = {{WEIR_OPCODE_ECHO, no_routine}};
-    static liar liar;
+    liar *const liar = &the_liar;
     const weir_worker_options options = {.role = "liars", .routines = routines, .routine_count = 1};
-    liar.lie = argc > 1 ? atoi(argv[1]) : LIE_NONE;
-    liar.random = argc > 2 ? strtoull(argv[2], NULL, 10) + (uint64_t)getpid() : 1;
+    liar->lie = argc > 1 ? atoi(argv[1]) : LIE_NONE;
+    liar->random = argc > 2 ? strtoull(argv[2], NULL, 10) + (uint64_t)getpid() : 1;
+    if (liar->lie == LIE_REWRITE && argc > 3) {
+        rewrite_gate = argv[3];
+        signal(SIGUSR1, rewrite);
+    }
     weir_error error = {.text = ""};
     weir_worker_identity identity;
     if (weir_worker_handshake_prepare(&options, argc, argv, &identity, &error) != WEIR_OK ||
-        weir_worker_handshake_run(&identity, &liar.terms, &error) != WEIR_OK) {
+        weir_worker_handshake_run(&identity, &liar->terms, &error) != WEIR_OK) {
         fprintf(stderr, "%s\n", error.text);
         return 3;
     }
-    join(&liar);
-    if (liar.lie == LIE_TRUNCATE) {
+    join(liar);
+    if (liar->lie == LIE_TRUNCATE) {
         weir_os()->sleep_until(weir_deadline_in(50 * WEIR_NS_PER_MS));
         truncate_objects();
-    } else if (liar.lie == LIE_NOISE) {
-        make_noise(&liar);
+    } else if (liar->lie == LIE_NOISE) {
+        make_noise(liar);
     } else {
-        serve(&liar);
+        serve(liar);
     }
     return 0;
 }
