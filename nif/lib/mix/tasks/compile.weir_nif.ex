@@ -18,10 +18,10 @@ defmodule Mix.Tasks.Compile.WeirNif do
 
   alias Mix.Task.Compiler.Diagnostic
 
-  @targets ~w(weir_nif weir-launch weir-loopback)
+  @targets ~w(weir_nif weir-launch weir-loopback weir-port-echo)
   @presets ~w(release dev chaos asan-ubsan tsan coverage)
 
-  @programs ~w(weir-launch weir-loopback)
+  @programs ~w(weir-launch weir-loopback weir-port-echo)
 
   # A build that is over sooner had nothing to do, and says nothing.
   @silent_ms 2_000
