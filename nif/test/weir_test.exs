@@ -303,6 +303,75 @@ defmodule WeirTest do
     end
   end
 
+  describe "pinned results" do
+    test "outlive their worker and their instance", context do
+      name = start!(context, trusted: true, backoff: [first_ms: 1])
+      payload = :rand.bytes(500_000)
+      assert {:ok, %Result{payload: pinned}} = Weir.run(name, {:echo, payload}, pinned: true)
+      assert Weir.stats(name).held_bytes >= 500_000
+      kill(worker(name).pid, "KILL")
+      eventually(fn -> worker(name).restarts == 1 end, "the worker is replaced")
+      assert pinned == payload
+      :ok = stop_supervised({Weir, name})
+      assert pinned == payload
+      assert :binary.copy(pinned) == payload
+    end
+
+    test "are given back when they are collected", context do
+      name = start!(context, trusted: true)
+
+      hold = fn ->
+        {:ok, result} = Weir.run(name, {:echo, :rand.bytes(500_000)}, pinned: true)
+        result.payload
+      end
+
+      test = self()
+
+      {holder, monitor} =
+        spawn_monitor(fn ->
+          payload = hold.()
+          send(test, :held)
+          receive do: (:enough -> byte_size(payload))
+        end)
+
+      assert_receive :held, 10_000
+      assert Weir.stats(name).held_bytes > 0
+      send(holder, :enough)
+      assert_receive {:DOWN, ^monitor, _, _, _}
+      eventually(fn -> Weir.stats(name).held_bytes == 0 end, "nothing is held")
+    end
+
+    test "are copies in a pool that is not trusted, and beyond what may be lent", context do
+      name = start!(context)
+      assert {:ok, %Result{}} = Weir.run(name, {:echo, :rand.bytes(500_000)}, pinned: true)
+      assert Weir.stats(name).held_bytes == 0
+      :ok = stop_supervised({Weir, name})
+
+      start!(context, trusted: true)
+      payloads = for _ <- 1..6, do: :rand.bytes(500_000)
+      # Two slots of a worker are as large as that; more results than slots are kept here.
+      held = for payload <- payloads, do: Weir.run!(name, {:echo, payload}, pinned: true).payload
+      assert held == payloads
+    end
+  end
+
+  describe "trace: true" do
+    test "logs the way of each job, as the samples in the documents", context do
+      log =
+        ExUnit.CaptureLog.capture_log(fn ->
+          name = start!(context, [], trace: true)
+          {:ok, _} = Weir.run(name, {:echo, "hello"})
+          {:error, _} = Weir.run(name, {5_000, ""})
+          :ok = stop_supervised({Weir, name})
+        end)
+
+      assert log =~ ~r/job [0-9a-f]{16} correlation \d+ opcode echo 5 bytes to be sent, attempt 1/
+      assert log =~ ~r/job [0-9a-f]{16} correlation \d+ opcode echo ended: ok/
+      assert log =~ ~r/opcode unknown ended: unsupported/
+      assert log =~ "worker 0 of loopback ready: pid"
+    end
+  end
+
   describe "fallback: :beam" do
     test "runs what no native worker serves", context do
       command = ["weir-loopback", "--opcodes", "echo"]

@@ -65,7 +65,7 @@ defmodule Weir.JobDispatcher do
           {^tag, :done, outcome, reply, sent_count, elapsed_ns} ->
             {outcome, reply, sent_count, elapsed_ns}
         after
-          patience(timeout_ns) -> await_longer(handle, tag, timeout_ns)
+          patience(timeout_ns) -> out_of_patience(handle, tag, timeout_ns)
         end
 
       :large ->
@@ -84,18 +84,21 @@ defmodule Weir.JobDispatcher do
     end
   end
 
-  # libweir ends every job, at its deadline if need be. Should its manager be gone for good, which
-  # only a crash of the instance can bring about, the caller must not wait for ever.
   defp await_longer(handle, tag, timeout_ns) do
     receive do
       {^tag, :done, outcome, reply, sent_count, elapsed_ns} ->
         {outcome, reply, sent_count, elapsed_ns}
     after
-      patience(timeout_ns) ->
-        if timeout_ns == :infinity and current?(handle),
-          do: await_longer(handle, tag, timeout_ns),
-          else: {:manager_lost, nil, 0, 0}
+      patience(timeout_ns) -> out_of_patience(handle, tag, timeout_ns)
     end
+  end
+
+  # libweir ends every job, at its deadline if need be. Should its manager be gone for good, which
+  # only a crash of the instance can bring about, the caller must not wait for ever.
+  defp out_of_patience(handle, tag, timeout_ns) do
+    if timeout_ns == :infinity and current?(handle),
+      do: await_longer(handle, tag, timeout_ns),
+      else: {:manager_lost, nil, 0, 0}
   end
 
   defp patience(:infinity), do: @look_ms
