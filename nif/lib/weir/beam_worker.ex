@@ -48,15 +48,39 @@ defmodule Weir.BeamWorker do
       )
 
     {module, function} = options[:routines]
-    paths = [:weir, :elixir] |> Enum.map(&ebin/1) |> Enum.concat([folder(module)]) |> Enum.uniq()
 
     [emulator()] ++
       ["-noinput", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"] ++
       options[:erl_flags] ++
-      Enum.flat_map(paths, &["-pa", &1]) ++
+      boot(release()) ++
+      Enum.flat_map(paths(release(), module), &["-pa", &1]) ++
       ["-s", to_string(__MODULE__), "main", "-extra"] ++
       [options[:role], to_string(module), to_string(function)]
   end
+
+  # A release brings its own emulator, whose boot script starts the whole release; the one beside it
+  # starts nothing but the kernel.
+  defp release do
+    with root when root != nil <- System.get_env("RELEASE_ROOT"),
+         version when version != nil <- System.get_env("RELEASE_VSN"),
+         boot = Path.join([root, "releases", version, "start_clean"]),
+         true <- File.exists?(boot <> ".boot") do
+      %{boot: boot, lib: Path.join(root, "lib")}
+    else
+      _no_release -> nil
+    end
+  end
+
+  defp boot(nil), do: []
+  defp boot(release), do: ["-boot", release.boot, "-boot_var", "RELEASE_LIB", release.lib]
+
+  # The installed emulator finds its own libraries; what a release has of them lies beside the rest.
+  defp paths(nil, module),
+    do: [:weir, :elixir] |> Enum.map(&ebin/1) |> Enum.concat([folder(module)]) |> Enum.uniq()
+
+  defp paths(_release, _module),
+    do:
+      for(path <- :code.get_path(), Path.type(to_string(path)) == :absolute, do: to_string(path))
 
   defp ebin(application), do: to_string(:code.lib_dir(application, :ebin))
 
@@ -67,11 +91,13 @@ defmodule Weir.BeamWorker do
     end
   end
 
-  # A release brings its own emulator, which has no start script of its own in `bin`.
   defp emulator do
     in_root = Path.join([to_string(:code.root_dir()), "bin", "erl"])
+    version = to_string(:erlang.system_info(:version))
+    in_release = Path.join([to_string(:code.root_dir()), "erts-#{version}", "bin", "erl"])
 
     cond do
+      release() != nil and File.exists?(in_release) -> in_release
       File.exists?(in_root) -> in_root
       erl = System.find_executable("erl") -> erl
       true -> raise "there is no erl in #{in_root} or on the PATH to run a worker in Elixir with"

@@ -5,10 +5,9 @@ defmodule Weir.BeamWorkerLoop do
   The loop takes requests, runs their routines, and publishes replies; what it does with each job
   is what `docs/protocol.md` says a worker does, in the same order: check the envelope, check the
   payload's place, store the begun marker, work, stage the reply, release the request's slot, count
-  progress. Where the bytes come from is a `Weir.BeamWorkerLoop.Link`: inside the same VM
-  (`Weir.BeamWorkerLoop.MemoryLink`, the fallback when no native worker serves an opcode) or in the
-  memory that it shares with a manager (`Weir.BeamWorkerLoop.SharedLink`, a worker process of its
-  own).
+  progress. Where the bytes come from is a `Weir.BeamWorkerLoop.Link`; `Weir.BeamWorkerLoop.MemoryLink`
+  is that of the fallback inside the same VM. A worker in Elixir that is a process of its own gets
+  its envelopes checked by libweir and has a loop of its own, `Weir.BeamWorker.Loop`.
 
   Each routine runs in a process of its own (`Weir.BeamJob`): a crash is the job's failure with its
   reason, a routine past the deadline is killed and the job expires. The loop answers every request
