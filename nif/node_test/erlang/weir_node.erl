@@ -11,7 +11,8 @@ announce([File]) ->
         N
      || Port <- erlang:ports(),
         erlang:port_info(Port, name) =:= {name, "tcp_inet"},
-        {ok, {_, N}} <- [inet:sockname(Port)]
+        {ok, {_, N}} <- [inet:sockname(Port)],
+        {error, enotconn} =:= inet:peername(Port)
     ],
     Name = atom_to_list(File),
     ok = file:write_file(Name ++ ".part", integer_to_list(Number)),

@@ -3,18 +3,9 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-}
-
-static bool is_past(uint64_t deadline_ns)
-{
-    return weir_test_deadline(0) >= deadline_ns;
-}
+#include "nif/node_test/testing/node_wait.h"
 
 static size_t count_entries(const char *path)
 {
@@ -161,14 +152,14 @@ void node_footprint_await_at(const char *file, int line, const node_host *node,
     const uint64_t deadline_ns = weir_test_deadline(10);
     node_footprint now = node_footprint_read(node);
     while (memcmp(&now, before, sizeof now) != 0) {
-        if (is_past(deadline_ns)) {
+        if (node_is_past(deadline_ns)) {
             char had[160];
             char has[160];
             show(had, sizeof had, before);
             show(has, sizeof has, &now);
             weir_test_fail(file, line, "the node held %s; now %s", had, has);
         }
-        nap();
+        node_nap();
         now = node_footprint_read(node);
     }
 }

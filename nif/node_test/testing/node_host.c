@@ -6,32 +6,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "nif/node_test/testing/node_footprint.h"
+#include "nif/node_test/testing/node_wait.h"
 
 /* The build says where things are: WEIR_NODE_ERL, WEIR_NODE_CODE (our modules), WEIR_NODE_ELIXIR,
  * WEIR_NODE_LIBRARIES, and WEIR_NODE_SANITIZER (the runtime to preload, or empty). */
 
 #define COOKIE  "weir_node_test"
-#define CALL_MS 30000u
 #define START_S 30.0
-#define AWAIT_S 15.0
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-}
-
-static bool is_past(uint64_t deadline_ns)
-{
-    return weir_test_deadline(0) >= deadline_ns;
-}
 
 void node_library(char *path, size_t size, const char *name)
 {
     (void)snprintf(path, size, "%s/%s", WEIR_NODE_LIBRARIES, name);
+}
+
+/* An orphan that ended waits as a zombie until somebody reaps it; it holds nothing any more. */
+static bool is_running(pid_t pid)
+{
+    char path[64];
+    char line[512] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return false;
+    }
+    const bool has_line = fgets(line, sizeof line, file) != NULL;
+    (void)fclose(file);
+    const char *name_end = strrchr(line, ')');
+    return has_line && name_end != NULL && strncmp(name_end, ") Z", 3) != 0 &&
+           strncmp(name_end, ") X", 3) != 0;
 }
 
 /* ---- starting */
@@ -70,6 +75,7 @@ static void become_erl(void *context)
     (void)unsetenv("ERL_FLAGS");
     (void)unsetenv("ERL_LIBS");
     (void)setenv("WEIR_NIF", library, 1);
+    (void)setenv("ERL_EPMD_PORT", "1", 1); /* Another node's epmd shall not know of this one. */
     (void)setenv("WEIR_NODE_WORKER", weir_test_program("weir-loopback"), 1);
     set_path("HOME", at[0], "home");
     set_path("WEIR_RUNTIME_DIR", at[0], "run");
@@ -121,10 +127,11 @@ static int await_announcement(node_host *node)
                 port = 0;
             }
             (void)fclose(file);
-        } else if (is_past(deadline_ns)) {
-            weir_test_fail(__FILE__, __LINE__, "the node did not announce its port: %s", path);
+        } else if (!is_running(node->pid) || node_is_past(deadline_ns)) {
+            weir_test_fail(__FILE__, __LINE__, "the node %s before it announced its port",
+                           is_running(node->pid) ? "hung" : "ended");
         } else {
-            nap();
+            node_nap();
         }
     }
     (void)unlink(path);
@@ -139,7 +146,7 @@ static void connect_to(node_host *node, int port)
         weir_test_fail(__FILE__, __LINE__, "the C node could not be made: error %d", erl_errno);
     }
     char host[] = "localhost";
-    node->connection = ei_connect_host_port_tmo(&node->self, host, port, CALL_MS);
+    node->connection = ei_connect_host_port_tmo(&node->self, host, port, NODE_CALL_MS);
     if (node->connection < 0) {
         weir_test_fail(__FILE__, __LINE__, "cannot connect to port %d: error %d", port, erl_errno);
     }
@@ -178,120 +185,6 @@ void node_start_again(node_host *node)
     start(node, "weir_nif.so");
 }
 
-/* ---- asking */
-
-/* The reply of rex: {rex, Answer}. */
-static void take_answer(node_host *node, const char *function, const ei_x_buff *reply)
-{
-    int index = 0;
-    int version;
-    int arity;
-    int type;
-    int size;
-    char atom[MAXATOMLEN];
-    if (ei_decode_version(reply->buff, &index, &version) == 0 &&
-        ei_decode_tuple_header(reply->buff, &index, &arity) == 0 && arity == 2 &&
-        ei_decode_atom(reply->buff, &index, atom) == 0 &&
-        ei_get_type(reply->buff, &index, &type, &size) == 0) {
-        const int answer = index;
-        if (type == ERL_STRING_EXT && size < NODE_TEXT &&
-            ei_decode_string(reply->buff, &index, node->text) == 0) {
-            return;
-        }
-        index = answer;
-        if (ei_decode_atom(reply->buff, &index, node->text) == 0) {
-            return;
-        }
-        index = answer;
-    }
-    char *shown = NULL;
-    (void)ei_s_print_term(&shown, reply->buff, &index);
-    weir_test_fail(__FILE__, __LINE__, "weir_node:%s answered no text: %s", function,
-                   shown == NULL ? "(nothing that can be decoded)" : shown);
-}
-
-const char *node_call(node_host *node, const char *function, const char *first, const char *second)
-{
-    char module[] = "weir_node";
-    char name[64];
-    ei_x_buff arguments;
-    ei_x_buff reply;
-    erlang_msg message;
-    (void)snprintf(name, sizeof name, "%s", function);
-    if (ei_x_new(&arguments) != 0 || ei_x_new(&reply) != 0 ||
-        (second == NULL ? ei_x_format_wo_ver(&arguments, "[~s]", first)
-                        : ei_x_format_wo_ver(&arguments, "[~s,~s]", first, second)) != 0) {
-        weir_test_fail(__FILE__, __LINE__, "the call of %s could not be built", function);
-    }
-    if (ei_rpc_to(&node->self, node->connection, module, name, arguments.buff, arguments.index) <
-        0) {
-        weir_test_fail(__FILE__, __LINE__, "%s: cannot send to the node: error %d", function,
-                       erl_errno);
-    }
-    const uint64_t deadline_ns = weir_test_deadline(CALL_MS / 1000.0);
-    int got;
-    do {
-        got = ei_rpc_from(&node->self, node->connection, CALL_MS, &message, &reply);
-    } while (got == ERL_TICK && !is_past(deadline_ns));
-    if (got != ERL_MSG) {
-        weir_test_fail(__FILE__, __LINE__, "%s(%s, %s): no answer: error %d", function, first,
-                       second == NULL ? "" : second, erl_errno);
-    }
-    take_answer(node, function, &reply);
-    ei_x_free(&arguments);
-    ei_x_free(&reply);
-    return node->text;
-}
-
-const char *node_value(node_host *node, const char *process, const char *expression)
-{
-    return node_call(node, "evaluate", process, expression);
-}
-
-static bool is_exception(const char *text)
-{
-    return strncmp(text, "error:", 6) == 0 || strncmp(text, "exit:", 5) == 0 ||
-           strncmp(text, "throw:", 6) == 0 || strncmp(text, "{the_process_ended", 18) == 0;
-}
-
-void node_run(node_host *node, const char *process, const char *expression)
-{
-    if (is_exception(node_value(node, process, expression))) {
-        weir_test_fail(__FILE__, __LINE__, "%s: %s", expression, node->text);
-    }
-}
-
-void node_expect_at(const char *file, int line, node_host *node, const char *process,
-                    const char *expression, const char *expected)
-{
-    if (strcmp(node_value(node, process, expression), expected) != 0) {
-        weir_test_fail(file, line, "%s is %s, expected %s", expression, node->text, expected);
-    }
-}
-
-void node_await_at(const char *file, int line, node_host *node, const char *process,
-                   const char *expression, const char *expected)
-{
-    const uint64_t deadline_ns = weir_test_deadline(AWAIT_S);
-    while (strcmp(node_value(node, process, expression), expected) != 0) {
-        if (is_past(deadline_ns)) {
-            weir_test_fail(file, line, "%s is still %s, expected %s", expression, node->text,
-                           expected);
-        }
-        nap();
-    }
-}
-
-void node_forget(node_host *node, const char *process, const char *variable)
-{
-    WEIR_EXPECT_STR_EQ(node_call(node, "forget", process, variable), "ok");
-}
-
-void node_kill_process(node_host *node, const char *process)
-{
-    WEIR_EXPECT_STR_EQ(node_call(node, "kill", process, NULL), "killed");
-}
-
 /* ---- ending */
 
 static void remove_tree(const char *path)
@@ -316,24 +209,7 @@ static void let_go(node_host *node)
     node->connection = -1;
 }
 
-/* An orphan that ended waits as a zombie until somebody reaps it; it holds nothing any more. */
-static bool is_running(pid_t pid)
-{
-    char path[64];
-    char line[512] = "";
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    const bool has_line = fgets(line, sizeof line, file) != NULL;
-    (void)fclose(file);
-    const char *name_end = strrchr(line, ')');
-    return has_line && name_end != NULL && strncmp(name_end, ") Z", 3) != 0 &&
-           strncmp(name_end, ") X", 3) != 0;
-}
-
-bool node_find_report(const node_host *node, char *text, size_t size)
+bool node_take_report(const node_host *node, char *text, size_t size)
 {
     char path[512];
     bool is_found = false;
@@ -355,6 +231,7 @@ bool node_find_report(const node_host *node, char *text, size_t size)
         if (file != NULL) {
             (void)fclose(file);
         }
+        (void)unlink(path);
     }
     return is_found;
 }
@@ -364,11 +241,11 @@ void node_await_gone(node_host *node, double seconds)
     const uint64_t deadline_ns = weir_test_deadline(seconds);
     for (size_t i = 0; i < node->started_count; i++) {
         while (is_running(node->started[i])) {
-            if (is_past(deadline_ns)) {
+            if (node_is_past(deadline_ns)) {
                 weir_test_fail(__FILE__, __LINE__, "process %d outlived its node",
                                (int)node->started[i]);
             }
-            nap();
+            node_nap();
         }
     }
 }
@@ -376,18 +253,24 @@ void node_await_gone(node_host *node, double seconds)
 void node_leave(node_host *node, double seconds)
 {
     node_await_gone(node, seconds);
-    if (node_find_report(node, node->text, sizeof node->text)) {
+    if (node_take_report(node, node->text, sizeof node->text)) {
         weir_test_fail(__FILE__, __LINE__, "the sanitizer reported:\n%.1800s", node->text);
     }
     remove_tree(node->directory);
+}
+
+int node_await_end(node_host *node)
+{
+    const int code = weir_test_wait(node->pid, weir_test_deadline(START_S));
+    let_go(node);
+    return code;
 }
 
 void node_stop(node_host *node)
 {
     node->started_count = node_descendants(node->pid, node->started, 64);
     node_run(node, "main", "init:stop()");
-    const int code = weir_test_wait(node->pid, weir_test_deadline(START_S));
-    let_go(node);
+    const int code = node_await_end(node);
     if (code != 0) {
         weir_test_fail(__FILE__, __LINE__, "the node ended with %d", code);
     }
@@ -398,7 +281,5 @@ void node_kill(node_host *node)
 {
     node->started_count = node_descendants(node->pid, node->started, 64);
     (void)kill(node->pid, SIGKILL);
-    const int code = weir_test_wait(node->pid, weir_test_deadline(START_S));
-    let_go(node);
-    WEIR_EXPECT_EQ(code, 128 + SIGKILL);
+    WEIR_EXPECT_EQ(node_await_end(node), 128 + SIGKILL);
 }

@@ -57,6 +57,8 @@ const char *node_call(node_host *node, const char *function, const char *first, 
 const char *node_value(node_host *node, const char *process, const char *expression);
 /** Evaluates; fails the test when that raises. */
 void node_run(node_host *node, const char *process, const char *expression);
+/** Lets the process evaluate, without waiting for it. */
+void node_cast(node_host *node, const char *process, const char *expression);
 void node_expect_at(const char *file, int line, node_host *node, const char *process,
                     const char *expression, const char *expected);
 /** The value of the expression, as text, is exactly this. */
@@ -87,7 +89,9 @@ void node_leave(node_host *node, double seconds);
 /** After node_kill: a new node in the same directory. */
 void node_start_again(node_host *node);
 
-/** What the sanitizer reported, if it did. */
-bool node_find_report(const node_host *node, char *text, size_t size);
+/** Waits until the node has ended by itself; returns its exit code. */
+int node_await_end(node_host *node);
+/** What the sanitizer reported, if it did; the next call finds the next report. */
+bool node_take_report(const node_host *node, char *text, size_t size);
 
 #endif
