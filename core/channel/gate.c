@@ -8,6 +8,9 @@
  * end on time. */
 #define LOOKS_PER_CLOCK 32
 
+/* One wait in so many spins as long as it may. */
+#define WAITS_PER_PROBE 8
+
 static void on_wake_signal(int signal)
 {
     (void)signal; /* Its only work is to end a system call. */
@@ -199,7 +202,9 @@ void weir_spin_adapt(weir_spin *spin, bool was_hit, uint64_t waited_ns)
 {
     if (was_hit) {
         const uint64_t wanted = 4 * waited_ns < spin->max_ns ? 4 * waited_ns : spin->max_ns;
-        if (wanted > spin->ns) {
+        if (waited_ns > spin->ns) { /* A probe has shown what the budget should have been. */
+            spin->ns = wanted;
+        } else if (wanted > spin->ns) {
             spin->ns += (wanted - spin->ns + 3) / 4;
         } else {
             spin->ns -= (spin->ns - wanted) / 8;
@@ -211,9 +216,19 @@ void weir_spin_adapt(weir_spin *spin, bool was_hit, uint64_t waited_ns)
     }
 }
 
+uint64_t weir_spin_budget(weir_spin *spin)
+{
+    if (spin->ns < spin->max_ns && ++spin->unprobed >= WAITS_PER_PROBE) {
+        spin->unprobed = 0;
+        return spin->max_ns;
+    }
+    return spin->ns;
+}
+
 static bool spin_until(weir_sleeper *sleeper, weir_gate_look look, void *context, uint64_t begin_ns)
 {
-    if (sleeper->spin.ns == 0) {
+    const uint64_t budget_ns = weir_spin_budget(&sleeper->spin);
+    if (budget_ns == 0) {
         return false;
     }
     for (;;) {
@@ -223,7 +238,7 @@ static bool spin_until(weir_sleeper *sleeper, weir_gate_look look, void *context
             }
             weir_cpu_relax();
         }
-        if (weir_os()->clock_ns() - begin_ns >= sleeper->spin.ns) {
+        if (weir_os()->clock_ns() - begin_ns >= budget_ns) {
             return false;
         }
     }

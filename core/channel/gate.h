@@ -65,8 +65,16 @@ typedef struct weir_sleeper_stats {
 /** How long to spin before parking: follows what waiting was worth lately. */
 typedef struct weir_spin {
     uint64_t max_ns;
-    uint64_t ns; /**< Adapts between 0 and max_ns. */
+    uint64_t ns;       /**< Adapts between 0 and max_ns. */
+    uint32_t unprobed; /**< Waits with less than the most since the last one with the most. */
 } weir_spin;
+
+/**
+ * How long to spin this time: what the budget says, but the most at every 8th wait. A sleep is as
+ * long as its wake takes, which on some machines is always longer than the most: without a try now
+ * and then a budget that has gone down would never come up again.
+ */
+uint64_t weir_spin_budget(weir_spin *spin);
 
 /** Tells the budget how a wait went: by a hit while spinning, or else by a park, after @p waited_ns
  * in all. */

@@ -98,6 +98,20 @@ WEIR_TEST(gate_spin, spins_more_after_every_park_that_would_have_fit_into_the_bu
     WEIR_EXPECT_EQ(sleeper.stats.parks, 1); /* the look after a sleep needs no arming */
 }
 
+WEIR_TEST(gate_spin, comes_up_again_where_every_sleep_is_long)
+{
+    words shared = {0};
+    weir_sleeper sleeper = make_timed_sleeper(&shared, 20000);
+    sleep_lasts_ns = 70000; /* The wake alone takes longer than any spin. */
+    sleeper.spin.ns = 0;
+    for (int i = 0; i < 100 && sleeper.spin.ns < 10000; i++) {
+        uint64_t at_ns = fake_now_ns + 3000;
+        WEIR_EXPECT_STATUS(weir_gate_wait(&sleeper, look_at_time, &at_ns, WEIR_NEVER), WEIR_OK);
+    }
+    WEIR_EXPECT_GE(sleeper.spin.ns, 10000);
+    WEIR_EXPECT_GT(sleeper.stats.spin_hits, 0);
+}
+
 WEIR_TEST(gate_spin, keeps_four_times_what_its_hits_took)
 {
     words shared = {0};
