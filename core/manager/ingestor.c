@@ -255,7 +255,8 @@ static void deliver(weir_incarnation *incarnation, arrival *arrivals, size_t cou
     WEIR_FAILPOINT(ingest_after_outcome);
 }
 
-static void release_slots(weir_incarnation *incarnation, const arrival *arrivals, size_t count)
+/* Returns true when some went back. */
+static bool release_slots(weir_incarnation *incarnation, const arrival *arrivals, size_t count)
 {
     bool has_any = false;
     pthread_mutex_lock(&incarnation->lock);
@@ -268,16 +269,15 @@ static void release_slots(weir_incarnation *incarnation, const arrival *arrivals
     }
     if (has_any) {
         weir_release_publish(&incarnation->releases);
-        /* A worker out of reply slots sleeps until some come back. */
-        if (weir_gate_wake(&incarnation->waker)) {
-            (void)weir_fetch_add_relaxed_u64(&incarnation->manager->wakes_sent, 1);
-        }
     }
     pthread_mutex_unlock(&incarnation->lock);
+    return has_any;
 }
 
-static void free_entries(weir_pool *pool, const arrival *arrivals, size_t count)
+/* Returns true when the worker still has requests to answer. */
+static bool free_entries(weir_incarnation *incarnation, const arrival *arrivals, size_t count)
 {
+    weir_pool *pool = incarnation->pool;
     pthread_mutex_lock(&pool->lock);
     for (size_t i = 0; i < count; i++) {
         if (arrivals[i].entry != NULL) {
@@ -285,7 +285,9 @@ static void free_entries(weir_pool *pool, const arrival *arrivals, size_t count)
         }
     }
     weir_pool_changed(pool);
+    const bool has_requests = weir_incarnation_outstanding(incarnation) > 0;
     pthread_mutex_unlock(&pool->lock);
+    return has_requests;
 }
 
 size_t weir_ingest(weir_incarnation *incarnation, weir_budget *budget)
@@ -302,9 +304,14 @@ size_t weir_ingest(weir_incarnation *incarnation, weir_budget *budget)
     WEIR_FAILPOINT(ingest_after_copy_out);
     const size_t good = match_batch(incarnation, arrivals, taken);
     deliver(incarnation, arrivals, good);
-    release_slots(incarnation, arrivals, good);
+    const bool has_released = release_slots(incarnation, arrivals, good);
     WEIR_FAILPOINT(ingest_after_release);
-    free_entries(incarnation->pool, arrivals, good);
+    /* A worker out of reply slots sleeps until some come back; one that has answered everything
+     * sleeps for want of requests, and whoever sends the next one wakes it, after the slots were
+     * published. */
+    if (free_entries(incarnation, arrivals, good) && has_released) {
+        weir_incarnation_wake(incarnation);
+    }
     return good;
 }
 
