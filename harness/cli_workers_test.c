@@ -75,7 +75,8 @@ WEIR_TEST(cli_workers, a_program_that_vanishes_is_named_in_the_verdict)
     char line[200];
     snprintf(program, sizeof program, "%s/worker", at.root);
     WEIR_EXPECT_EQ(symlink(weir_test_program("weir-loopback"), program), 0);
-    snprintf(line, sizeof line, "run --workload @W --workers 1 --for 12s --worker %s", program);
+    snprintf(line, sizeof line,
+             "run --workload @W --workers 1 --for 1h --deaths 2 --json @J --worker %s", program);
     const pid_t pid = cli_start(&at, line);
     cli_await_output(&at, "in flight");
     unlink(program);
@@ -85,6 +86,10 @@ WEIR_TEST(cli_workers, a_program_that_vanishes_is_named_in_the_verdict)
     WEIR_EXPECT_NOT_NULL(verdict);
     WEIR_EXPECT_STR_HAS(verdict, "no worker serves any more: there is no worker program at ");
     WEIR_EXPECT_STR_HAS(verdict, program);
+    WEIR_EXPECT_STR_HAS(verdict, "the run was called off, for every worker was given up; ");
+    json_t *root = cli_load_json(&at);
+    WEIR_EXPECT_STR_EQ(cli_verdict(root), "broken");
+    json_decref(root);
     cli_expect_nothing_left(&at);
 }
 

@@ -75,6 +75,7 @@ static weir_status make_manager(engine *run)
         .wake_strategies = plan->wake_strategies,
         .spin_ns = plan->without_spin ? 1 : 0,
         .start_timeout_ns = plan->start_timeout_ns,
+        .deaths_max = plan->deaths_max,
     };
     return weir_manager_add_pool(run->manager, &pool, &run->pool, run->error);
 }
@@ -137,14 +138,22 @@ static void show(engine *run, uint64_t start_ns)
     weir_progress_show(run->progress, &numbers);
 }
 
-/* Until the jobs are through, the time is up, or a signal comes. */
+/* Whether nobody is left, nor will come, to do a job. */
+static bool is_deserted(engine *run)
+{
+    weir_tally_look(&run->tally, run->manager);
+    run->facts->is_deserted = weir_tally_is_deserted(&run->tally);
+    return run->facts->is_deserted;
+}
+
+/* Until the jobs are through, the time is up, no worker is left, or a signal comes. */
 static void work(engine *run)
 {
     const uint64_t start_ns = weir_callers_first_ns(run->callers);
     const uint64_t duration = run->plan->workload.duration_ns;
     uint64_t shown_ns = start_ns;
     while (weir_stop_wait(GLANCE_NS) == 0 && !weir_callers_are_done(run->callers) &&
-           (duration == 0 || now_ns() - start_ns < duration)) {
+           (duration == 0 || now_ns() - start_ns < duration) && !is_deserted(run)) {
         if (now_ns() - shown_ns >= WEIR_PROGRESS_PERIOD_NS) {
             shown_ns = now_ns();
             show(run, start_ns);

@@ -36,6 +36,7 @@ typedef struct weir_run_plan {
     bool without_spin;
     bool trace;
     uint64_t start_timeout_ns;
+    uint32_t deaths_max; /**< in a row, before a worker is given up; 0: the manager's default */
 } weir_run_plan;
 
 /** Of the jobs of one routine. */
@@ -56,6 +57,7 @@ typedef struct weir_run_facts {
     weir_tally_counters workers;
     uint32_t strategies_seen;
     uint32_t restarts;
+    bool is_deserted; /**< every worker was given up, so the run stopped early */
     char why_no_worker[WEIR_TROUBLE_MAX]; /**< empty while at least one worker serves at the end */
     weir_resources_left left;
     weir_routine_facts routine[ROUTINE_COUNT];

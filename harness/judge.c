@@ -67,6 +67,10 @@ void weir_judge(const weir_run_plan *plan, const weir_run_facts *facts, weir_led
 {
     const weir_manager_stats *stats = &facts->stats;
     const uint64_t copied = stats->bytes_copied + facts->workers.bytes_copied;
+    if (facts->is_deserted) {
+        weir_ledger_complain(ledger, "the run was called off, for every worker was given up%s%s",
+                             because(facts), facts->why_no_worker);
+    }
     judge_outcomes(plan, facts, ledger);
     /* A job that is sent again moves to another worker's memory; nothing else is ever copied. */
     if (copied != 0 && stats->resent == 0) {

@@ -138,6 +138,17 @@ WEIR_TEST(judge, a_run_in_which_nothing_succeeds_does_not_hold)
     WEIR_EXPECT_STR_EQ(violations.text[0], "no job ended as ok");
 }
 
+WEIR_TEST(judge, a_run_that_was_called_off_does_not_hold)
+{
+    sound();
+    facts.is_deserted = true;
+    snprintf(facts.why_no_worker, sizeof facts.why_no_worker, "pid 7 ended by signal 9");
+    WEIR_EXPECT_EQ(judge(), 1);
+    WEIR_EXPECT_STR_EQ(violations.text[0],
+                       "the run was called off, for every worker was given up; no worker serves "
+                       "any more: pid 7 ended by signal 9");
+}
+
 WEIR_TEST(judge, without_any_worker_the_cause_is_named)
 {
     static const char cause[] = "no worker serves any more: there is no worker program at /x";

@@ -44,6 +44,9 @@ size_t weir_settings_options(weir_run_settings *to, weir_option *options)
          "worker program (default: weir-loopback beside this one)", &to->worker, 0, 0, NULL, NULL},
         {"start-timeout", WEIR_OPTION_DURATION, "D", "how long a worker may take to be ready",
          &to->start_timeout_ns, 10 * MS_NS, HOUR_NS, NULL, NULL},
+        {"deaths", WEIR_OPTION_COUNT, "N",
+         "deaths in a row after which a worker is given up (default 8)", &to->deaths_max, 1,
+         1000000, NULL, NULL},
         {"json", WEIR_OPTION_TEXT, "FILE", "write the result there as JSON, too", &to->json, 0, 0,
          NULL, NULL},
         {"quiet", WEIR_OPTION_FLAG, NULL, "no progress lines", &to->quiet, 0, 0, NULL, NULL},
@@ -118,6 +121,7 @@ weir_status weir_settings_plan(const weir_run_settings *settings, weir_run_plan 
         .trace = settings->trace,
         .start_timeout_ns =
             settings->start_timeout_ns != 0 ? settings->start_timeout_ns : 10000 * MS_NS,
+        .deaths_max = (uint32_t)settings->deaths_max,
     };
     const weir_status status = weir_workload_load(
         settings->workload != NULL ? settings->workload : "mixed", &plan->workload, error);
@@ -183,6 +187,7 @@ void weir_settings_command(const weir_run_settings *settings, char command[WEIR_
     append(command, "%s", settings->no_spin ? " --no-spin" : "");
     append_text(command, "worker", settings->worker);
     append_duration(command, "start-timeout", settings->start_timeout_ns);
+    append_count(command, "deaths", settings->deaths_max);
 }
 
 weir_status weir_settings_open_json(const char *path, weir_json_file *json, weir_error *error)

@@ -37,6 +37,7 @@ typedef struct weir_run_settings {
     uint64_t max_size;
     bool has_max_size;
     uint64_t start_timeout_ns;
+    uint64_t deaths_max;
     bool no_spin;
     bool quiet;
     bool trace;

@@ -13,6 +13,7 @@ static void add(weir_tally_counters *to, const weir_tally_counters *from)
 void weir_tally_add(weir_tally *tally, const weir_worker_info *workers, size_t count)
 {
     tally->ready = 0;
+    tally->quarantined = 0;
     tally->restarts = 0;
     tally->seat_count = 0;
     for (size_t i = 0; i < count && i < WEIR_TALLY_SEATS_MAX; i++) {
@@ -20,6 +21,7 @@ void weir_tally_add(weir_tally *tally, const weir_worker_info *workers, size_t c
         weir_tally_seat *seat = &tally->seat[i];
         tally->seat_count = (uint32_t)i + 1;
         tally->ready += worker->state == WEIR_SEAT_READY;
+        tally->quarantined += worker->state == WEIR_SEAT_QUARANTINED;
         tally->restarts += worker->restarts;
         if (worker->generation == 0) {
             continue; /* an empty seat says nothing; what it last said stays */

@@ -10,6 +10,7 @@
 #ifndef WEIR_HARNESS_TALLY_H
 #define WEIR_HARNESS_TALLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "weir/manager.h"
@@ -34,7 +35,8 @@ typedef struct weir_tally {
     weir_tally_counters past; /**< of incarnations that are gone */
     uint32_t seat_count;
     weir_tally_seat seat[WEIR_TALLY_SEATS_MAX];
-    uint32_t ready; /**< workers that serve, at the last look */
+    uint32_t ready;       /**< workers that serve, at the last look */
+    uint32_t quarantined; /**< workers that will not be started again, at the last look */
     uint32_t restarts;
     uint32_t strategies_seen; /**< bits 1 << enum weir_wake_strategy */
 } weir_tally;
@@ -44,6 +46,12 @@ void weir_tally_look(weir_tally *tally, weir_manager *manager);
 
 /** Adds what was told of @p count workers; weir_tally_look without a manager. */
 void weir_tally_add(weir_tally *tally, const weir_worker_info *workers, size_t count);
+
+/** Whether, at the last look, there were workers and each of them had been given up. */
+static inline bool weir_tally_is_deserted(const weir_tally *tally)
+{
+    return tally->seat_count > 0 && tally->quarantined == tally->seat_count;
+}
 
 /** The sums. */
 weir_tally_counters weir_tally_sum(const weir_tally *tally);

@@ -38,6 +38,22 @@ WEIR_TEST(tally, what_a_dead_worker_did_stays_in_the_sum)
     WEIR_EXPECT_EQ(tally.strategies_seen, 2);
 }
 
+WEIR_TEST(tally, only_without_hope_for_any_worker_it_is_deserted)
+{
+    static weir_tally tally;
+    weir_tally_add(&tally, NULL, 0);
+    WEIR_EXPECT_FALSE(weir_tally_is_deserted(&tally));
+    weir_worker_info workers[2] = {{.state = WEIR_SEAT_QUARANTINED}, {.state = WEIR_SEAT_EMPTY}};
+    weir_tally_add(&tally, workers, 2);
+    WEIR_EXPECT_FALSE(weir_tally_is_deserted(&tally));
+    workers[1].state = WEIR_SEAT_QUARANTINED;
+    weir_tally_add(&tally, workers, 2);
+    WEIR_EXPECT_TRUE(weir_tally_is_deserted(&tally));
+    workers[0] = worker(2, 10);
+    weir_tally_add(&tally, workers, 2);
+    WEIR_EXPECT_FALSE(weir_tally_is_deserted(&tally));
+}
+
 WEIR_TEST(tally, torn_numbers_are_left_out)
 {
     static weir_tally tally;
