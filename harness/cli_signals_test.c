@@ -45,7 +45,7 @@ WEIR_TEST(cli_signals, a_second_sigint_gives_up_what_is_under_way)
     kill(cli_first_worker(pid), SIGSTOP); /* so that the first signal alone would take seconds */
     nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
     kill(pid, SIGINT);
-    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    cli_await_taken(pid, SIGINT);
     kill(pid, SIGINT);
     cli_expect_code(cli_finish(&at, pid), WEIR_EXIT_INTERRUPTED);
     WEIR_EXPECT_STR_HAS(cli_output, "INTERRUPTED");

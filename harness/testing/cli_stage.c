@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,8 @@ static void start_weir(void *argument)
     const int fd = open(what->at->output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
+    signal(SIGHUP,
+           SIG_DFL); /* Whoever runs the tests under nohup ignores it, and this inherits it. */
     setenv("WEIR_RUNTIME_DIR", what->at->runtime, 1);
     execv(what->arguments[0], what->arguments);
     _exit(127);
@@ -155,6 +158,34 @@ void cli_await_output(const cli_place *at, const char *text)
             weir_test_fail(__FILE__, __LINE__, "\"%s\" never came: %s", text, cli_output);
         }
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+}
+
+void cli_await_taken(pid_t weir, int signal)
+{
+    const uint64_t deadline = weir_test_deadline(30);
+    char path[40];
+    char line[200];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)weir);
+    for (;;) {
+        unsigned long long pending = 0;
+        FILE *status = fopen(path, "re");
+        WEIR_EXPECT_NOT_NULL(status);
+        while (fgets(line, sizeof line, status) != NULL) {
+            if (sscanf(line, "ShdPnd: %llx", &pending) == 1) {
+                break;
+            }
+        }
+        fclose(status);
+        if ((pending & 1ULL << (signal - 1)) == 0) {
+            return;
+        }
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if ((uint64_t)now.tv_sec * 1000000000u > deadline) {
+            weir_test_fail(__FILE__, __LINE__, "signal %d is not taken", signal);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }
 

@@ -57,6 +57,10 @@ int64_t cli_number(json_t *root, const char *a, const char *b, const char *c);
 
 const char *cli_verdict(json_t *root);
 
+/** Waits until `weir` has taken a signal that was sent to it: a second one before that would be
+ * lost. */
+void cli_await_taken(pid_t weir, int signal);
+
 /** Waits until the output holds a text; the run goes on. */
 void cli_await_output(const cli_place *at, const char *text);
 
