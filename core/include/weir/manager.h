@@ -46,14 +46,17 @@ typedef uint16_t weir_outcome_code;
 #define WEIR_OUTCOME_CODES 12
 
 /** What happens to a job for which there is no room (no slot, no free place in any ring, no worker
- * ready). */
+ * ready). A job whose opcode no worker serves, while none is being started either, ends as
+ * unsupported under every policy, deferred ones that were never sent included: waiting would bring
+ * nothing. That is so too in a pool whose workers are all quarantined. */
 typedef enum weir_room_policy {
     WEIR_ROOM_REJECT = 0,  /**< The new job ends as rejected. */
     WEIR_ROOM_DROP_OLDEST, /**< It is deferred; when the queue is full the oldest deferred job ends
                               as rejected. */
     WEIR_ROOM_DEFER,       /**< It is deferred; when the queue is full it ends as rejected. */
     WEIR_ROOM_WAIT,        /**< The caller waits for room until the job's deadline; then it ends as
-                              rejected. */
+                              rejected. When weir_manager_drain closes the manager meanwhile,
+                              it ends so before its deadline. */
 } weir_room_policy;
 
 /** One event of the manager's life, for logs and traces. Strings live only during the call. */
