@@ -86,6 +86,7 @@ void weir_nif_caller_free(ErlNifEnv *env, void *resource)
         pthread_mutex_destroy(&caller->lock);
     }
     if (caller->manager != NULL) {
+        weir_nif_jobs_give_back_spare(caller);
         enif_release_resource(caller->manager);
     }
 }

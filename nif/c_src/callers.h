@@ -23,7 +23,8 @@ typedef struct weir_nif_caller {
     weir_nif_manager *manager; /**< Kept. */
     ErlNifPid pid;
     ErlNifMonitor monitor;
-    atomic_uint jobs; /**< Records in use; keeps this resource while not 0. */
+    atomic_uint jobs;              /**< Records in use; keeps this resource while not 0. */
+    _Atomic(weir_nif_job *) spare; /**< The record that its next single job takes. */
     pthread_mutex_t lock;
     bool has_lock;
     bool is_dead;                       /**< (lock) */

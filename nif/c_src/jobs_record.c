@@ -59,9 +59,8 @@ static void make_ready(weir_nif_job *job, weir_nif_caller *caller)
     atomic_store_explicit(&job->id, 0, memory_order_relaxed);
 }
 
-uint32_t weir_nif_jobs_take(weir_nif_caller *caller, weir_nif_job **jobs, uint32_t count)
+static uint32_t take_free(weir_nif_records *records, weir_nif_job **jobs, uint32_t count)
 {
-    weir_nif_records *records = &caller->manager->home->records;
     uint32_t taken = 0;
     pthread_mutex_lock(&records->lock);
     while (taken < count) {
@@ -75,6 +74,20 @@ uint32_t weir_nif_jobs_take(weir_nif_caller *caller, weir_nif_job **jobs, uint32
         records->free = records->free->next;
     }
     pthread_mutex_unlock(&records->lock);
+    return taken;
+}
+
+uint32_t weir_nif_jobs_take(weir_nif_caller *caller, weir_nif_job **jobs, uint32_t count)
+{
+    weir_nif_records *records = &caller->manager->home->records;
+    uint32_t taken = 0;
+    if (count == 1) {
+        jobs[0] = atomic_exchange_explicit(&caller->spare, NULL, memory_order_acquire);
+        taken = jobs[0] != NULL;
+    }
+    if (taken < count) {
+        taken = take_free(records, jobs, count);
+    }
     for (uint32_t i = 0; i < taken; i++) {
         make_ready(jobs[i], caller);
     }
@@ -83,7 +96,6 @@ uint32_t weir_nif_jobs_take(weir_nif_caller *caller, weir_nif_job **jobs, uint32
     }
     return taken;
 }
-
 /* Clearing gives memory back that the next tag would ask for again, so tags collect for a while. */
 static void forget_terms(weir_nif_job *job)
 {
@@ -91,6 +103,22 @@ static void forget_terms(weir_nif_job *job)
         enif_clear_env(job->env);
         job->has_payload = false;
         job->env_uses = 0;
+    }
+}
+
+static void put_free(weir_nif_records *records, weir_nif_job *first, weir_nif_job *last)
+{
+    pthread_mutex_lock(&records->lock);
+    last->next = records->free;
+    records->free = first;
+    pthread_mutex_unlock(&records->lock);
+}
+
+void weir_nif_jobs_give_back_spare(weir_nif_caller *caller)
+{
+    weir_nif_job *spare = atomic_exchange_explicit(&caller->spare, NULL, memory_order_acquire);
+    if (spare != NULL) {
+        put_free(&caller->manager->home->records, spare, spare);
     }
 }
 
@@ -103,11 +131,12 @@ void weir_nif_jobs_give_back(weir_nif_caller *caller, weir_nif_job *first, weir_
             break;
         }
     }
-    weir_nif_records *records = &caller->manager->home->records;
-    pthread_mutex_lock(&records->lock);
-    last->next = records->free;
-    records->free = first;
-    pthread_mutex_unlock(&records->lock);
+    weir_nif_job *none = NULL;
+    if (count != 1 ||
+        !atomic_compare_exchange_strong_explicit(&caller->spare, &none, first, memory_order_release,
+                                                 memory_order_relaxed)) {
+        put_free(&caller->manager->home->records, first, last);
+    }
     if (atomic_fetch_sub_explicit(&caller->jobs, count, memory_order_acq_rel) == count) {
         enif_release_resource(caller);
     }

@@ -98,6 +98,9 @@ uint32_t weir_nif_jobs_take(struct weir_nif_caller *caller, weir_nif_job **jobs,
 void weir_nif_jobs_give_back(struct weir_nif_caller *caller, weir_nif_job *first,
                              weir_nif_job *last, uint32_t count);
 
+/** The caller goes: its spare record goes back. */
+void weir_nif_jobs_give_back_spare(struct weir_nif_caller *caller);
+
 /** Keeps the tag beyond the call. */
 void weir_nif_job_keep_tag(weir_nif_job *job, ERL_NIF_TERM tag);
 
