@@ -13,11 +13,12 @@ defmodule Weir.TestSupport.BeamWorkerRoutines do
       0x1005 => fn payload ->
         Process.sleep(String.to_integer(payload))
         {:ok, "slept"}
+      end,
+      # Leaves a file behind that says that it was begun.
+      0x1006 => fn path ->
+        File.write!(path, "")
+        Process.sleep(:infinity)
       end
     })
   end
-
-  @doc "A function that gives no routines."
-  @spec nothing() :: %{}
-  def nothing, do: %{}
 end

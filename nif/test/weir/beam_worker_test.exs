@@ -14,6 +14,7 @@ defmodule Weir.BeamWorkerTest do
   @long 0x1003
   @token 0x1004
   @sleep 0x1005
+  @mark 0x1006
 
   defp beam!(context, pool \\ [], options \\ []) do
     command = BeamWorker.command(role: "beam", routines: {BeamWorkerRoutines, :routines})
@@ -82,9 +83,9 @@ defmodule Weir.BeamWorkerTest do
   end
 
   test "keeps beating while a routine computes", context do
-    name = beam!(context, silence: 1_500)
+    name = beam!(context, silence: 3_000)
     %{pid: pid} = worker(name)
-    assert {:ok, %Result{payload: "slept"}} = Weir.run(name, {@sleep, "3000"}, timeout: 20_000)
+    assert {:ok, %Result{payload: "slept"}} = Weir.run(name, {@sleep, "4500"}, timeout: 30_000)
     assert %{pid: ^pid, restarts: 0} = worker(name)
   end
 
@@ -102,9 +103,9 @@ defmodule Weir.BeamWorkerTest do
   test "is replaced when it is killed", context do
     name = beam!(context, backoff: [first_ms: 1], policy: :defer)
     %{pid: pid} = worker(name)
-    begun = Weir.submit(name, {@sleep, "60000"}, timeout: :infinity)
-    # It has been begun when another one waits behind it for long enough.
-    Process.sleep(300)
+    file = Path.join(directory!(), "begun")
+    begun = Weir.submit(name, {@mark, file}, timeout: :infinity)
+    eventually(fn -> File.exists?(file) end, "the job has been begun")
     behind = Weir.submit(name, {:echo, "behind"}, timeout: :infinity)
     kill(pid, "KILL")
     assert {:error, %Error{outcome: :worker_lost}} = Weir.await(begun, 60_000)
