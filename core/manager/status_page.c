@@ -37,14 +37,16 @@ _Static_assert(WEIR_OUTCOME_CODES <= sizeof((struct weir_status_header *)0)->out
 static void write_block(uint8_t *at, const void *block, size_t words)
 {
     weir_word *to = (weir_word *)(void *)at;
-    const weir_word *from = block;
+    const uint8_t *from = block;
     uint64_t *sequence = (uint64_t *)(void *)at;
     const uint64_t odd = weir_load_relaxed_u64(sequence) | 1;
     weir_store_relaxed_u64(sequence, odd);
     for (size_t i = 1; i < words; i++) {
+        uint64_t word = 0;
+        memcpy(&word, from + i * sizeof word, sizeof word);
         /* SYNC(status.sequence): release, so that who sees this word sees the odd sequence before
          * it. */
-        weir_store_release_u64((uint64_t *)(void *)&to[i], from[i]);
+        weir_store_release_u64((uint64_t *)(void *)&to[i], word);
     }
     /* SYNC(status.sequence): all words lie before the even sequence. */
     weir_store_release_u64(sequence, odd + 1);
