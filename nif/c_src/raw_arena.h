@@ -37,7 +37,7 @@
     F(arena_seal, 1, 0)                                                                            \
     F(arena_wake_with, 3, 0)                                                                       \
     F(arena_info, 1, 0)                                                                            \
-    F(arena_close, 1, 0)                                                                           \
+    F(arena_close, 1, ERL_NIF_DIRTY_JOB_IO_BOUND)                                                  \
     F(ring_publish, 2, 0)                                                                          \
     F(ring_drain, 2, 0)                                                                            \
     F(ring_park, 1, 0)                                                                             \

@@ -22,19 +22,20 @@
 #include "nif_common.h"
 
 #define WEIR_NIF_MEMORY_FUNCTIONS(F)                                                               \
-    F(shm_create, 2, 0)                                                                            \
+    F(shm_create, 2, ERL_NIF_DIRTY_JOB_IO_BOUND)                                                   \
     F(shm_open, 3, 0)                                                                              \
     F(shm_unlink, 1, 0)                                                                            \
     F(memory_info, 1, 0)                                                                           \
     F(memory_read, 3, 0)                                                                           \
     F(memory_write, 3, 0)                                                                          \
-    F(memory_close, 1, 0)                                                                          \
+    F(memory_close, 1, ERL_NIF_DIRTY_JOB_IO_BOUND)                                                 \
     F(futex_wait, 4, 0)                                                                            \
     F(futex_wait_long, 4, ERL_NIF_DIRTY_JOB_IO_BOUND)                                              \
     F(futex_wake, 3, 0)
 
-/** Largest mapping. */
-#define WEIR_NIF_MEMORY_BYTES_MAX (64u * 1024u * 1024u)
+/** Largest mapping: the death of its owner unmaps it on a normal scheduler, within a millisecond.
+ */
+#define WEIR_NIF_MEMORY_BYTES_MAX (8u * 1024u * 1024u)
 
 typedef struct weir_nif_memory {
     weir_nif_owned owned;

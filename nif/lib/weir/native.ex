@@ -341,7 +341,7 @@ defmodule Weir.Native do
   @opaque memory :: reference
 
   @doc """
-  Makes shared memory `"/weir-..."` (mode 0600) of a multiple of 4096 bytes up to 64 MiB and maps it. The name goes with
+  Makes shared memory `"/weir-..."` (mode 0600) of a multiple of 4096 bytes up to 8 MiB and maps it. The name goes with
   `shm_unlink/1` or with the memory.
   """
   @spec shm_create(binary, pos_integer) :: {:ok, memory} | refusal

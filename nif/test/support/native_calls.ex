@@ -38,10 +38,10 @@ defmodule Weir.TestSupport.NativeCalls do
     passing_pair: [],
     passing_send: [:sender, {:binary, 1, 1024}, {:list, :descriptor, 4}],
     passing_receive: [:receiver],
-    shm_create: [{:text, "/weir-test-misuse"}, {:integer, 4096, 64 * 1024 * 1024}],
+    shm_create: [{:text, "/weir-test-misuse"}, {:integer, 4096, 8 * 1024 * 1024}],
     shm_open: [
       {:text, "/weir-test-misuse"},
-      {:integer, 4096, 64 * 1024 * 1024},
+      {:integer, 4096, 8 * 1024 * 1024},
       {:atoms, [:read, :write]}
     ],
     shm_unlink: [:memory],
