@@ -136,7 +136,7 @@ static int refuse(int frames_fd, const char *doing, int code)
     return EXIT_ENVIRONMENT;
 }
 
-int launch_run(int commands_fd, int frames_fd, char *const argv[])
+int launch_run(int commands_fd, int frames_fd, uint32_t credit, char *const argv[])
 {
     launcher launcher = {.commands_fd = commands_fd, .frames_fd = frames_fd};
     launcher.signals_fd = open_signals();
@@ -151,7 +151,8 @@ int launch_run(int commands_fd, int frames_fd, char *const argv[])
         (void)launch_frame_send(frames_fd, LAUNCH_FAILED, sentence, strlen(sentence));
         return 0;
     }
-    launcher.lines = (launch_lines){.fd = launcher.worker.output_fd, .frames_fd = frames_fd};
+    launcher.lines =
+        (launch_lines){.fd = launcher.worker.output_fd, .frames_fd = frames_fd, .credit = credit};
     launcher.is_deaf =
         !launch_frame_send_number(frames_fd, LAUNCH_STARTED, (uint32_t)launcher.worker.pid);
     while (!launcher.is_deaf && !launcher.is_killing && !launcher.worker.has_ended) {

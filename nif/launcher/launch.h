@@ -13,11 +13,14 @@
 #ifndef WEIR_NIF_LAUNCHER_LAUNCH_H
 #define WEIR_NIF_LAUNCHER_LAUNCH_H
 
+#include <stdint.h>
+
 /**
- * Starts argv[0] and serves it. Frames and commands are those of frames.h. Returns the exit status
- * of the launcher: 0 when everything was told or nobody listens any more, 1 when descendants could
- * not be ended, 3 when the kernel refuses what it needs.
+ * Starts argv[0] and serves it; @p credit lines may be sent before the first command gives more.
+ * Frames and commands are those of frames.h. Returns the exit status of the launcher: 0 when
+ * everything was told or nobody listens any more, 1 when descendants could not be ended, 3 when the
+ * kernel refuses what it needs.
  */
-int launch_run(int commands_fd, int frames_fd, char *const argv[]);
+int launch_run(int commands_fd, int frames_fd, uint32_t credit, char *const argv[]);
 
 #endif

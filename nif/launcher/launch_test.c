@@ -132,6 +132,19 @@ WEIR_TEST(launch, sends_no_more_lines_than_the_credit_and_counts_the_rest)
     expect_exit(&it, 'e', 0);
 }
 
+WEIR_TEST(launch, passes_on_the_last_words_of_a_worker_that_ends_at_once)
+{
+    launched it = launched_start_with_credit("2", "/bin/sh", "-c", "seq 3; exit 4");
+    launched_expect(&it, LAUNCH_STARTED);
+    for (int i = 1; i <= 2; i++) {
+        launched_expect(&it, LAUNCH_LINE);
+        WEIR_EXPECT_EQ(strtol(it.body, NULL, 10), i);
+    }
+    launched_expect(&it, LAUNCH_DROPPED);
+    WEIR_EXPECT_EQ(launched_number(&it), 1);
+    expect_exit(&it, 'e', 4);
+}
+
 WEIR_TEST(launch, lives_through_a_flood_and_still_obeys)
 {
     pid_t worker;
@@ -239,7 +252,8 @@ WEIR_TEST(launch, ends_everything_after_a_broken_command)
 WEIR_TEST(launch, ends_what_outlives_the_worker)
 {
     pid_t pids[4];
-    launched it = start_family("exit 5", pids);
+    launched it = start_family(STOPPED "exit 5", pids);
+    go_on(&it, pids[0]);
     expect_exit(&it, 'e', 5);
     expect_all_gone(pids);
 }
@@ -270,4 +284,9 @@ WEIR_TEST(launch, refuses_to_start_without_a_program)
 {
     launched it = launched_start(NULL, NULL, NULL);
     WEIR_EXPECT_EQ(launched_end(&it), 2);
+    const char *const wrong[] = {"many", "-1", ""};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        it = launched_start_with_credit(wrong[i], "/bin/true", NULL, NULL);
+        WEIR_EXPECT_EQ(launched_end(&it), 2);
+    }
 }

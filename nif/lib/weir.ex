@@ -135,9 +135,17 @@ defmodule Weir do
     ResultIngestor.reload(Handle.fetch!(instance), pool, timeout)
   end
 
-  @doc "Counters of the instance since its start, by name; see `weir_manager_stats`."
+  @doc """
+  Counters of the instance since its start, by name; see `weir_manager_stats`. Raises `Weir.Error`
+  when the instance is just closing.
+  """
   @spec stats(atom()) :: map()
-  def stats(instance), do: Weir.Native.stats(Handle.fetch!(instance).manager)
+  def stats(instance) do
+    case Weir.Native.stats(Handle.fetch!(instance).manager) do
+      {:error, _status, sentence} -> raise Error, outcome: :closed, text: sentence
+      stats -> stats
+    end
+  end
 
   @doc "What is known of each worker; see `Weir.WorkerRegistry`."
   @spec workers(atom()) :: [map()]

@@ -17,6 +17,7 @@ typedef struct start_arguments {
     const char *program;
     const char *first;
     const char *second;
+    const char *credit;
     int commands_fd;
     int frames_fd;
 } start_arguments;
@@ -24,27 +25,48 @@ typedef struct start_arguments {
 static void become_launcher(void *context)
 {
     start_arguments *arguments = context;
-    char *argv[] = {"weir-launch", (char *)(uintptr_t)arguments->program,
-                    (char *)(uintptr_t)arguments->first, (char *)(uintptr_t)arguments->second,
+    char *argv[] = {"weir-launch",
+                    "--credit",
+                    (char *)(uintptr_t)arguments->credit,
+                    (char *)(uintptr_t)arguments->program,
+                    (char *)(uintptr_t)arguments->first,
+                    (char *)(uintptr_t)arguments->second,
                     NULL};
+    char **from = argv;
+    if (arguments->credit == NULL) {
+        argv[2] = argv[0];
+        from = argv + 2;
+    }
     if (dup2(arguments->commands_fd, STDIN_FILENO) >= 0 &&
         dup2(arguments->frames_fd, STDOUT_FILENO) >= 0) {
-        execv(weir_test_program("weir-launch"), argv);
+        execv(weir_test_program("weir-launch"), from);
     }
     _exit(125);
 }
 
-launched launched_start(const char *program, const char *first, const char *second)
+static launched start(const char *credit, const char *program, const char *first,
+                      const char *second)
 {
     int commands[2];
     int frames[2];
     WEIR_EXPECT_EQ(pipe2(commands, O_CLOEXEC), 0);
     WEIR_EXPECT_EQ(pipe2(frames, O_CLOEXEC), 0);
-    start_arguments arguments = {program, first, second, commands[0], frames[1]};
+    start_arguments arguments = {program, first, second, credit, commands[0], frames[1]};
     const pid_t pid = weir_test_fork(become_launcher, &arguments);
     (void)close(commands[0]);
     (void)close(frames[1]);
     return (launched){.pid = pid, .commands_fd = commands[1], .frames_fd = frames[0]};
+}
+
+launched launched_start(const char *program, const char *first, const char *second)
+{
+    return start(NULL, program, first, second);
+}
+
+launched launched_start_with_credit(const char *credit, const char *program, const char *first,
+                                    const char *second)
+{
+    return start(credit, program, first, second);
 }
 
 launched launched_script(const char *script, pid_t *worker)

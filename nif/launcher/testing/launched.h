@@ -24,6 +24,10 @@ typedef struct launched {
 /** Starts the launcher on a program with at most two arguments (NULL for none). */
 launched launched_start(const char *program, const char *first, const char *second);
 
+/** The same with --credit. */
+launched launched_start_with_credit(const char *credit, const char *program, const char *first,
+                                    const char *second);
+
 /** Starts a shell script and returns once its process was announced. */
 launched launched_script(const char *script, pid_t *worker);
 

@@ -19,7 +19,7 @@ defmodule Weir.Chaos do
 
   require Logger
 
-  alias Weir.{Backoff, Error, Handle, Instance, Native, PortSupervisor}
+  alias Weir.{Backoff, Error, Handle, Instance, Native, PortSupervisor, WorkerRegistry}
 
   @toggles [:stall, :crash, :oversize, :drop_wake]
   @sigkill 9
@@ -189,7 +189,7 @@ defmodule Weir.Chaos do
   defp workers(state) do
     case Handle.get(state.name) do
       nil -> []
-      handle -> Native.workers(handle.manager)
+      handle -> WorkerRegistry.present(handle)
     end
   end
 

@@ -17,7 +17,7 @@ defmodule Weir.Instance do
 
   use Supervisor
 
-  alias Weir.{Chaos, Drain, Fallback, Handle, Native, Options, PortSupervisor}
+  alias Weir.{Chaos, Drain, Fallback, Handle, Options, PortSupervisor}
   alias Weir.{ResultIngestor, WorkerRegistry}
 
   @poll_ms 10
@@ -88,31 +88,35 @@ defmodule Weir.Instance do
   @doc "See `Weir.await_ready/2`."
   @spec await_ready(atom(), timeout()) :: :ok | {:error, String.t()}
   def await_ready(name, timeout) do
-    handle = Handle.fetch!(name)
+    _exists = Handle.fetch!(name)
     deadline = if timeout != :infinity, do: System.monotonic_time(:millisecond) + timeout
-    wait_ready(handle, deadline)
+    wait_ready(name, deadline)
   end
 
-  defp wait_ready(handle, deadline) do
-    workers = Native.workers(handle.manager)
+  defp wait_ready(name, deadline) do
+    # It may be restarting just now.
+    handle = Handle.get(name)
+    workers = if handle, do: WorkerRegistry.present(handle), else: []
     late = Enum.find(workers, &(&1.state != :ready))
     lost = Enum.find(workers, &(&1.state == :quarantined))
 
     cond do
-      late == nil ->
+      workers != [] and late == nil ->
         :ok
 
       lost != nil ->
-        {:error, why(handle.name, lost, "was given up")}
+        {:error, why(name, lost, "was given up")}
 
       deadline != nil and System.monotonic_time(:millisecond) >= deadline ->
-        {:error, why(handle.name, late, "is not ready in time")}
+        {:error, why(name, late, "is not ready in time")}
 
       true ->
         Process.sleep(@poll_ms)
-        wait_ready(handle, deadline)
+        wait_ready(name, deadline)
     end
   end
+
+  defp why(name, nil, what), do: "#{inspect(name)} #{what}"
 
   defp why(name, worker, what) do
     "worker #{worker.seat} of pool #{worker.role} #{what}" <>

@@ -53,10 +53,10 @@ defmodule Weir.JobDispatcher do
 
   # The reference is made and awaited in one function, so that a long mailbox is not searched.
   defp run_once(handle, pool, number, payload, timeout_ns, flags) do
-    caller = caller(handle)
     tag = make_ref()
+    caller = caller(handle)
 
-    case Native.job_run(caller, tag, pool.id, number, payload, timeout_ns, flags) do
+    case caller && Native.job_run(caller, tag, pool.id, number, payload, timeout_ns, flags) do
       {:done, outcome, reply, sent_count, elapsed_ns} ->
         {outcome, reply, sent_count, elapsed_ns}
 
@@ -73,6 +73,9 @@ defmodule Weir.JobDispatcher do
 
       {:error, status, _} ->
         refused(status)
+
+      nil ->
+        refused(:closed)
     end
   end
 
@@ -196,7 +199,7 @@ defmodule Weir.JobDispatcher do
     started = told_start(handle, pool, opcode, payload)
 
     answer =
-      case Native.job_run(caller, tag, pool.id, number, payload, timeout_ns, flags) do
+      case caller && Native.job_run(caller, tag, pool.id, number, payload, timeout_ns, flags) do
         :large ->
           Native.job_run_large(caller, tag, pool.id, number, payload, timeout_ns, flags)
 
@@ -207,6 +210,7 @@ defmodule Weir.JobDispatcher do
     case answer do
       :pending -> :ok
       {:error, status, _} -> send(self(), to_message(tag, refused(status)))
+      nil -> send(self(), to_message(tag, refused(:closed)))
     end
 
     %Job{
@@ -274,7 +278,7 @@ defmodule Weir.JobDispatcher do
   @doc "See `Weir.cancel/1`."
   @spec cancel(Job.t()) :: :ok | :not_found
   def cancel(%Job{caller: caller, tag: tag}) do
-    case Native.job_cancel(caller, tag) do
+    case caller && Native.job_cancel(caller, tag) do
       :ok -> :ok
       _ -> :not_found
     end
@@ -294,7 +298,10 @@ defmodule Weir.JobDispatcher do
     deadline = deadline(timeout_ns)
 
     run = fn payloads ->
-      Batch.run(caller(handle), pool, number, payloads, left_ns(deadline), flags)
+      case caller(handle) do
+        nil -> for _ <- payloads, do: refused(:closed)
+        caller -> Batch.run(caller, pool, number, payloads, left_ns(deadline), flags)
+      end
     end
 
     items = if pool.waits, do: run_waiting(run, payloads, deadline), else: run.(payloads)
@@ -374,7 +381,8 @@ defmodule Weir.JobDispatcher do
       Enum.map_join(Map.keys(pool.opcodes), ", ", &inspect/1)
   end
 
-  # One resource per process and instance; it dies with the manager it belongs to.
+  # One resource per process and instance; it dies with the manager it belongs to. nil when that is
+  # closing.
   defp caller(%{key: key, manager: manager} = handle) do
     case Process.get(key) do
       {^manager, caller} -> caller
@@ -382,14 +390,12 @@ defmodule Weir.JobDispatcher do
     end
   end
 
-  defp open_caller(%{key: key, manager: manager, name: name}) do
-    case Native.caller_open(manager) do
-      {:ok, caller} ->
-        Process.put(key, {manager, caller})
-        caller
-
-      {:error, _, _} ->
-        raise Error, outcome: :closed, text: "#{inspect(name)}: " <> Error.sentence(:closed)
+  defp open_caller(%{key: key, manager: manager}) do
+    with {:ok, caller} <- Native.caller_open(manager) do
+      Process.put(key, {manager, caller})
+      caller
+    else
+      {:error, _, _} -> nil
     end
   end
 

@@ -287,18 +287,11 @@ defmodule Weir.ResultIngestor do
   end
 
   defp resync(state) do
-    for %{state: :empty} = worker <- known_workers(state) do
+    for %{state: :empty} = worker <- WorkerRegistry.present(state) do
       tell(state, worker.pool, worker.seat, {:event, "empty", 0, ""})
     end
 
     state
-  end
-
-  defp known_workers(state) do
-    case Native.workers(state.manager) do
-      workers when is_list(workers) -> workers
-      {:error, _status, _sentence} -> []
-    end
   end
 
   defp note(state, %{kind: kind} = event) when kind in @troubles do

@@ -31,8 +31,17 @@ defmodule Weir.WorkerRegistry do
   """
   @spec workers(atom()) :: [map()]
   def workers(instance) do
-    for worker <- Native.workers(Handle.fetch!(instance).manager) do
+    for worker <- present(Handle.fetch!(instance)) do
       Map.merge(worker, seat_info(instance, {worker.pool, worker.seat}))
+    end
+  end
+
+  @doc false
+  def present(handle) do
+    case Native.workers(handle.manager) do
+      workers when is_list(workers) -> workers
+      # It is closing.
+      {:error, _status, _sentence} -> []
     end
   end
 
@@ -195,7 +204,7 @@ defmodule Weir.WorkerRegistry do
 
     case kept_handle(state.name) do
       nil -> :ok
-      handle -> refresh(state.name, Native.workers(handle.manager))
+      handle -> refresh(state.name, present(handle))
     end
 
     {:noreply, state}
@@ -215,12 +224,10 @@ defmodule Weir.WorkerRegistry do
     {:noreply, %{state | kept: []}}
   end
 
-  defp refresh(name, workers) when is_list(workers) do
+  defp refresh(name, workers) do
     rows = for worker <- workers, do: {{:worker, {worker.pool, worker.seat}}, worker}
     :ets.insert(table(name), rows)
   end
-
-  defp refresh(_name, {:error, _, _}), do: true
 
   @impl true
   def terminate(_reason, state) do

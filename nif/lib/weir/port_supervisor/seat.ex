@@ -161,11 +161,7 @@ defmodule Weir.PortSupervisor.Seat do
     schedule(%{state | port: nil, os_pid: nil, credit_timer: nil, lines: 0})
   end
 
-  defp hear(<<"P", pid::32>>, state) do
-    credit = credit(state)
-    if credit > 0, do: tell_launcher(state, <<"C", credit::32>>)
-    %{state | os_pid: pid}
-  end
+  defp hear(<<"P", pid::32>>, state), do: %{state | os_pid: pid}
 
   defp hear(<<"L", line::binary>>, state) do
     WorkerRegistry.count_line(state.instance, state.seat)
@@ -237,7 +233,7 @@ defmodule Weir.PortSupervisor.Seat do
         :exit_status,
         :hide,
         packet: 2,
-        args: state.pool.command,
+        args: ["--credit", "#{credit(state)}" | state.pool.command],
         env: for({name, value} <- env, do: {to_charlist(name), to_charlist(value)})
       ])
 
