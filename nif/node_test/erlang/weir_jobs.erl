@@ -1,6 +1,6 @@
 %% Jobs of the reference worker, asked for by the process that calls.
 -module(weir_jobs).
--export([run/3, run/4, many/3, echo/2, long/1, await/1, collect/1]).
+-export([run/3, run/4, many/3, echo/2, batch/3, long/1, await/1, collect/1]).
 
 -define(N, 'Elixir.Weir.Native').
 -define(ECHO, 1).
@@ -39,6 +39,30 @@ echo(Caller, Bytes) ->
     case run(Caller, ?ECHO, Payload) of
         {ok, Payload} -> ok;
         Other -> Other
+    end.
+
+%% The same as one batch: how many of its results are what was sent.
+batch(Caller, Count, Bytes) ->
+    Tag = make_ref(),
+    Payloads = [rand:bytes(Bytes) || _ <- lists:seq(1, Count)],
+    {ok, Batch} = ?N:batch_begin(Caller, Tag, 0, ?ECHO, Count, 64, infinity, 0),
+    Items = batch_items(Batch, Tag, Payloads, []),
+    Expected = maps:from_list(lists:zip(lists:seq(0, Count - 1), Payloads)),
+    length([ok || {Index, ok, Reply, _, _} <- Items, maps:get(Index, Expected) =:= Reply]).
+
+batch_items(Batch, Tag, Payloads, Items) ->
+    case ?N:batch_run(Batch, Payloads) of
+        {_, [], More, 0} ->
+            More ++ Items;
+        {ok, Rest, More, _} ->
+            batch_items(Batch, Tag, Rest, More ++ Items);
+        {pending, Rest, More, _} ->
+            receive
+                {Tag, items, [], 0} -> More ++ Items;
+                {Tag, items, Sent, 0} when Rest =:= [] -> Sent ++ More ++ Items;
+                {Tag, items, Sent, _} -> batch_items(Batch, Tag, Rest, Sent ++ More ++ Items)
+            after ?LIMIT_MS -> Items
+            end
     end.
 
 %% The longest job that the reference worker takes, some seconds of Life. Returns its tag.
