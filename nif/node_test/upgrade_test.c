@@ -107,6 +107,29 @@ WEIR_TEST(node_upgrade, keeps_jobs_in_flight_and_the_manager_with_its_thread)
     node_stop(&node);
 }
 
+WEIR_TEST(node_upgrade, lets_a_manager_go_on_closing)
+{
+    node_host node;
+    node_start(&node);
+    node_run(&node, "caller", "{ok, M} = weir_instance:start(pool, #{worker_count => 2})");
+    node_expect(&node, "caller", "weir_instance:await_ready(pool, 2)", "ok");
+    node_run(&node, "caller",
+             "{ok, C} = caller_open(M), Busy = [weir_jobs:long(C) || _ <- [1, 2]]");
+    /* Closing goes on in a thread of the old library. */
+    node_expect(&node, "caller", "manager_close(M)", "ok");
+    upgrade(&node);
+    node_expect(&node, "main", "code:purge(" MODULE ")", "false");
+    node_expect(&node, "caller", "weir_jobs:collect(Busy)", "[cancelled,cancelled]");
+    node_await(&node, "main", "whereis(pool)", "undefined");
+    node_kill_process(&node, "caller");
+    node_await(&node, "main", "lists:sum(maps:values(resources()))", "0");
+    node_expect(&node, "main",
+                "[Event || {Event, _, _} <- trace(), Event =/= stop, Event =/= down]",
+                "[load,upgrade,unload]");
+    node_expect(&node, "main", "[Kind || {stop, Kind, _} <- trace()]", "[manager]");
+    node_stop(&node);
+}
+
 WEIR_TEST(node_upgrade, is_refused_while_resources_of_another_layout_live)
 {
     node_host node;
