@@ -202,9 +202,11 @@ weir_status weir_host_adopt_process(weir_incarnation *incarnation, pid_t pid, we
         return weir_error_system(error, errno, "cannot get a pidfd for a worker",
                                  "raise the limit on open files (ulimit -n); Linux 5.3 is needed");
     }
+    pthread_mutex_lock(&incarnation->pool->lock); /* Snapshots read the number under it. */
+    incarnation->pid = pid;
+    pthread_mutex_unlock(&incarnation->pool->lock);
     pthread_mutex_lock(&incarnation->lock);
     incarnation->pidfd = pidfd;
-    incarnation->pid = pid;
     pthread_mutex_unlock(&incarnation->lock);
     return weir_watcher_add(&incarnation->manager->watcher, pidfd, WEIR_WATCH_PROCESS,
                             incarnation->generation, error);

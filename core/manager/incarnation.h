@@ -79,9 +79,9 @@ typedef struct weir_incarnation {
 
     int request_eventfd;
     int response_eventfd;
-    int socket_fd; /**< (thread) -1 before READY and after the end. */
-    int pidfd;     /**< (own) for the wake signal; closed once reaped. */
-    pid_t pid;
+    int socket_fd;      /**< (thread) -1 before READY and after the end. */
+    int pidfd;          /**< (own) for the wake signal; closed once reaped. */
+    pid_t pid;          /**< (pool) In a hosted manager; else set before it is shared. */
     weir_output output; /**< (thread) */
 
     uint32_t distrust_claimed; /**< Atomic: who sets it to 1 names the reason. */
