@@ -119,7 +119,8 @@ defmodule Weir.PortSupervisor.Seat do
 
   @impl true
   def handle_call({:signal, number}, _from, state) do
-    {:reply, state.os_pid != nil and tell_launcher(state, <<"S", number>>), state}
+    # Without a pid yet, the launcher is just starting the worker, and reads this afterwards.
+    {:reply, tell_launcher(state, <<"S", number>>), state}
   end
 
   # --- The clock ---
