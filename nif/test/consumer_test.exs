@@ -88,8 +88,12 @@ defmodule Weir.ConsumerTest do
     File.rename!(Path.join(project, "_build/prod/rel/demo"), release)
     File.rm_rf!(project)
 
-    code =
-      ~S|{:ok, _} = Application.ensure_all_started(:demo); IO.puts("says " <> Demo.shout("hi"))|
+    # `eval` ends by a halt, which stops no application.
+    code = ~S"""
+    {:ok, _} = Application.ensure_all_started(:demo)
+    IO.puts("says " <> Demo.shout("hi"))
+    :ok = Application.stop(:demo)
+    """
 
     {output, status} = run(Path.join(release, "bin/demo"), ["eval", code], root, env)
     assert status == 0
