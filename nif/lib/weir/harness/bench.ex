@@ -19,8 +19,10 @@ defmodule Weir.Harness.Bench do
   @trips 1_500
   @large_jobs 128
 
-  # Slots for payloads of 1 MiB, per worker and direction.
-  @large_slots 16
+  # Slots for payloads of 1 MiB: few for requests, so that they stay in the processor's cache, more
+  # for replies, of which pinned ones come back with the garbage.
+  @request_slots 4
+  @reply_slots 16
 
   @type row :: %{
           name: String.t(),
@@ -169,8 +171,14 @@ defmodule Weir.Harness.Bench do
   end
 
   defp memory(:large) do
-    classes = [{256, 64}, {@large, @large_slots}]
-    [memory: [request: classes, response: classes]]
+    small = {256, 64}
+
+    [
+      memory: [
+        request: [small, {@large, @request_slots}],
+        response: [small, {@large, @reply_slots}]
+      ]
+    ]
   end
 
   defp memory(_), do: []
