@@ -117,7 +117,7 @@ WEIR_TEST(host, gets_the_seat_back_when_a_process_never_connects)
     weir_pool_options options = house_pool(1, NULL);
     options.start_timeout_ns = 100 * WEIR_NS_PER_MS;
     const weir_pool_id pool = hosting_add(&hosting, &options);
-    house_await_text(&hosting.house, "refused", "no READY in time");
+    house_await_text(&hosting.house, "refused", "no READY in time; its process never came");
     hosting.is_forgetful = false;
     hosting_await_ready(&hosting, 1);
     house_do(&hosting.house, pool, WEIR_OPCODE_ECHO, 10, WEIR_OUTCOME_OK);

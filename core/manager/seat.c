@@ -54,6 +54,11 @@ void weir_seat_fence(weir_pool *pool, weir_seat *seat, const char *kind, const c
     incarnation->fenced_ns = now_ns;
     (void)weir_os()->pidfd_signal(incarnation->pidfd, SIGKILL);
     WEIR_FAILPOINT(recovery_after_fence);
+    if (incarnation->pid == 0) { /* A host was to start it. */
+        weir_event_tell(pool, incarnation->seat, incarnation, kind, "%s; its process never came",
+                        why);
+        return;
+    }
     weir_event_tell(pool, incarnation->seat, incarnation, kind, "%s; pid %d is killed", why,
                     (int)incarnation->pid);
 }
