@@ -8,6 +8,7 @@ typedef struct keeper {
     weir_status status;
     weir_status again;
     weir_held held;
+    uint32_t slot_bytes;
     _Atomic uint32_t ends;
 } keeper;
 
@@ -15,6 +16,7 @@ static void keep(void *context, const weir_result *result)
 {
     keeper *keeper = context;
     weir_held second;
+    keeper->slot_bytes = weir_result_slot_bytes(result);
     keeper->status = weir_result_hold(result, &keeper->held);
     keeper->again = weir_result_hold(result, &second);
     atomic_fetch_add(&keeper->ends, 1);
@@ -75,6 +77,29 @@ WEIR_TEST(hold, keeps_the_bytes_while_later_jobs_come_and_go)
     WEIR_EXPECT_NULL(keeper.held.owner);
     weir_held_release(&keeper.held); /* Of nothing: does nothing. */
     WEIR_EXPECT_EQ(house_stats(&house).held_bytes, 0);
+    house_close(&house);
+}
+
+WEIR_TEST(hold, tells_the_size_of_the_slot_that_it_keeps_from_the_worker)
+{
+    static house house;
+    house_open(&house, NULL);
+    weir_pool_options options = house_pool(1, NULL);
+    weir_arena_config_default(&options.arena);
+    options.arena.response_class_count = 2;
+    options.arena.response_class[0] = (weir_size_class){.slot_bytes = 256, .slot_count = 1};
+    options.arena.response_class[1] = (weir_size_class){.slot_bytes = 4096, .slot_count = 2};
+    const weir_pool_id pool = house_add_ready(&house, &options);
+    static keeper keepers[3];
+    echo_and_keep(&house, pool, &keepers[0], 200);
+    WEIR_EXPECT_EQ(keepers[0].slot_bytes, 256);
+    echo_and_keep(&house, pool, &keepers[1], 200); /* The small slot is out. */
+    WEIR_EXPECT_EQ(keepers[1].slot_bytes, 4096);
+    WEIR_EXPECT_EQ(house_stats(&house).held_bytes, 256 + 4096);
+    echo_and_keep(&house, pool, &keepers[2], 0);
+    WEIR_EXPECT_EQ(keepers[2].slot_bytes, 0);
+    weir_held_release(&keepers[0].held);
+    weir_held_release(&keepers[1].held);
     house_close(&house);
 }
 

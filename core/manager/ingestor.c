@@ -317,6 +317,14 @@ size_t weir_ingest(weir_incarnation *incarnation, weir_budget *budget)
 
 /* ---- hold */
 
+uint32_t weir_result_slot_bytes(const weir_result *result)
+{
+    const hold_ticket *ticket = result->hold_ticket;
+    return ticket != NULL && ticket->arrival->is_in_place
+               ? weir_slot_map_slot_bytes(&ticket->incarnation->response_map, ticket->arrival->slot)
+               : 0;
+}
+
 weir_status weir_result_hold(const weir_result *result, weir_held *held)
 {
     const hold_ticket *ticket = result->hold_ticket;

@@ -16,8 +16,10 @@ static atomic_uint *find_count(weir_nif_pool *pool, const weir_result *result, u
         result->worker >= pool->seats) {
         return NULL;
     }
+    /* A small reply may lie in a large slot, and that is what the worker will miss. */
+    const uint32_t slot_bytes = weir_result_slot_bytes(result);
     for (uint32_t i = 0; i < pool->class_count; i++) {
-        if (result->payload_bytes <= pool->classes[i].slot_bytes) {
+        if (slot_bytes == pool->classes[i].slot_bytes) {
             *most = pool->classes[i].slot_count / 2;
             return &pool->pinned[result->worker * WEIR_SIZE_CLASSES_MAX + i];
         }

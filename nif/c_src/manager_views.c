@@ -9,12 +9,13 @@
 /* map[name] = value, for each listed counter of a struct. */
 #define PUT(name) weir_nif_map_put(env, &map, #name, enif_make_uint64(env, from->name));
 
-#define STATS(X)                                                                                   \
-    X(submitted)                                                                                   \
-    X(sent)                                                                                        \
-    X(resent) X(deferred) X(stray_replies) X(protocol_errors) X(bytes_copied) X(wakes_sent)        \
-        X(parks) X(spin_hits) X(restarts) X(held_bytes) X(in_flight) X(deferred_now)               \
-            X(slots_taken) X(mappings)
+/* The formatter would move such a list with every run. */
+/* clang-format off */
+#define STATS(X) \
+    X(submitted) X(sent) X(resent) X(deferred) X(stray_replies) X(protocol_errors) \
+    X(bytes_copied) X(wakes_sent) X(parks) X(spin_hits) X(restarts) X(held_bytes) X(in_flight) \
+    X(deferred_now) X(slots_taken) X(mappings)
+/* clang-format on */
 
 static ERL_NIF_TERM stats_term(ErlNifEnv *env, const weir_manager_stats *from)
 {
@@ -43,13 +44,14 @@ ERL_NIF_TERM weir_nif_stats(ErlNifEnv *env, int argc, const ERL_NIF_TERM argv[])
     return stats_term(env, &stats);
 }
 
-#define WORKER(X)                                                                                  \
-    X(pool)                                                                                        \
-    X(seat)                                                                                        \
-    X(generation) X(layout_minor) X(capabilities) X(wake_strategy) X(restarts) X(in_flight)        \
-        X(request_slots_taken) X(ready_since_ns) X(beat_ns) X(beat_count) X(jobs_ok)               \
-            X(jobs_failed) X(last_job_ns) X(busy_since_ns) X(queue_depth) X(parks) X(spin_hits)    \
-                X(wakes_sent) X(bytes_copied) X(errors)
+/* The formatter would move such a list with every run. */
+/* clang-format off */
+#define WORKER(X) \
+    X(pool) X(seat) X(generation) X(layout_minor) X(capabilities) X(wake_strategy) X(restarts) \
+    X(in_flight) X(request_slots_taken) X(ready_since_ns) X(beat_ns) X(beat_count) X(jobs_ok) \
+    X(jobs_failed) X(last_job_ns) X(busy_since_ns) X(queue_depth) X(parks) X(spin_hits) \
+    X(wakes_sent) X(bytes_copied) X(errors)
+/* clang-format on */
 
 static ERL_NIF_TERM worker_term(ErlNifEnv *env, const weir_worker_info *from)
 {

@@ -295,6 +295,12 @@ WEIR_API weir_status weir_cancel(weir_manager *manager, uint64_t job_id) WEIR_MU
  */
 WEIR_API weir_status weir_result_hold(const weir_result *result, weir_held *held) WEIR_MUST_CHECK;
 
+/**
+ * From within done: the size of the slot that the reply lies in, which holding it keeps from the
+ * worker; it may be larger than the reply needs. 0 when it does not lie in one.
+ */
+WEIR_API uint32_t weir_result_slot_bytes(const weir_result *result);
+
 /** Gives a held reply back; also after its worker died. */
 WEIR_API void weir_held_release(weir_held *held);
 

@@ -20,11 +20,6 @@ defmodule Weir.Harness.Subject do
   @idempotent 1
   @slot_bytes 1_048_576
 
-  # Replies that are read in place keep their slots until the garbage of their callers is collected,
-  # and a caller that waits collects none. So they may have a part of each size's slots only: with all
-  # of them the workers would wait for room, and the callers for the workers.
-  @held_bytes_max 262_144
-
   # Room for a handful of the largest payloads beside many small ones.
   @classes [{256, 512}, {4_096, 128}, {16_384, 64}, {65_536, 8}, {1_048_576, 4}]
 
@@ -61,8 +56,7 @@ defmodule Weir.Harness.Subject do
       name: @name,
       pools: [pool],
       timeout: @job_timeout_ms,
-      seed: settings.seed,
-      held_bytes_max: @held_bytes_max
+      seed: settings.seed
     ]
 
     case Weir.start_link(options) do
