@@ -400,6 +400,33 @@ defmodule WeirTest do
 
       assert {:ok, %Result{payload: "LOUD", opcode: :shout}} = Weir.run(name, {:shout, "loud"})
     end
+
+    test "sends an idempotent job again when its loop dies, another not", context do
+      # The routine's process is linked to its loop alone.
+      kill_loop = fn _ ->
+        {:links, [loop]} = Process.info(self(), :links)
+        Process.exit(loop, :kill)
+        Process.sleep(:infinity)
+      end
+
+      name =
+        start!(context,
+          fallback: :beam,
+          # A loop that died is replaced after a while.
+          policy: :defer,
+          opcodes: %{kill_loop: 5_000},
+          routines: %{kill_loop: kill_loop}
+        )
+
+      for {options, sent} <- [{[], 1}, {[idempotent: true], 3}] do
+        assert {:error, %Error{outcome: :worker_lost, sent_count: ^sent}} =
+                 Weir.run(name, {:kill_loop, ""}, options)
+
+        job = Weir.submit(name, {:kill_loop, ""}, options)
+
+        assert {:error, %Error{outcome: :worker_lost, sent_count: ^sent}} = Weir.await(job)
+      end
+    end
   end
 
   describe "instances" do

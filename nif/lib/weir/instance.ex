@@ -67,9 +67,14 @@ defmodule Weir.Instance do
   defp fallbacks(options) do
     for %{fallback: :beam} = pool <- options.pools do
       name = fallback(options.name, pool.name)
-      Supervisor.child_spec({Fallback, name: name, routines: routines(pool)}, id: name)
+      wanted = [name: name, routines: routines(pool), no_room: no_room(pool.policy)]
+      Supervisor.child_spec({Fallback, wanted}, id: name)
     end
   end
+
+  # Its queue is a list in the BEAM: a job that may wait waits there.
+  defp no_room(:reject), do: :reject
+  defp no_room(_defer_drop_oldest_or_wait), do: :defer
 
   defp routines(%{routines: nil}), do: nil
 

@@ -1,7 +1,18 @@
 defmodule Weir.Job do
   @moduledoc "A submitted job; see `Weir.submit/3`, `Weir.await/2` and `Weir.cancel/1`."
 
-  @enforce_keys [:tag, :caller, :owner, :handle, :pool, :opcode, :payload, :started, :timeout_ns]
+  @enforce_keys [
+    :tag,
+    :caller,
+    :owner,
+    :handle,
+    :pool,
+    :opcode,
+    :payload,
+    :started,
+    :timeout_ns,
+    :flags
+  ]
   defstruct [
     :tag,
     :caller,
@@ -11,7 +22,8 @@ defmodule Weir.Job do
     :opcode,
     :payload,
     :started,
-    :timeout_ns
+    :timeout_ns,
+    :flags
   ]
 
   @opaque t :: %__MODULE__{}

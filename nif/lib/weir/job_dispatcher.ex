@@ -8,6 +8,7 @@ defmodule Weir.JobDispatcher do
   so the caller asks again after short pauses, and the fallback into the BEAM.
   """
 
+  alias Weir.Layout.Generated, as: Layout
   alias Weir.{Error, Fallback, Handle, Job, Native, Result, Telemetry}
   alias Weir.JobDispatcher.Batch
 
@@ -39,7 +40,7 @@ defmodule Weir.JobDispatcher do
   defp run(handle, %{waits: false} = pool, opcode, payload, timeout_ns, flags) do
     handle
     |> run_once(pool, number!(pool, opcode), payload, timeout_ns, flags)
-    |> conclude(pool, opcode, payload, timeout_ns)
+    |> conclude(pool, opcode, payload, timeout_ns, flags)
   end
 
   defp run(handle, pool, opcode, payload, timeout_ns, flags) do
@@ -48,7 +49,7 @@ defmodule Weir.JobDispatcher do
     timeout_ns
     |> deadline()
     |> ask_until(ask, @pauses)
-    |> conclude(pool, opcode, payload, timeout_ns)
+    |> conclude(pool, opcode, payload, timeout_ns, flags)
   end
 
   # The reference is made and awaited in one function, so that a long mailbox is not searched.
@@ -152,7 +153,7 @@ defmodule Weir.JobDispatcher do
 
   # --- The end of a job ---
 
-  defp conclude({:ok, reply, sent_count, elapsed_ns}, pool, opcode, _payload, _timeout_ns) do
+  defp conclude({:ok, reply, sent_count, elapsed_ns}, pool, opcode, _payload, _timeout_ns, _flags) do
     {:ok,
      %Result{
        payload: reply || <<>>,
@@ -163,15 +164,22 @@ defmodule Weir.JobDispatcher do
      }}
   end
 
-  defp conclude({:unsupported, _, 0, _}, %{fallback: :beam} = pool, opcode, payload, timeout_ns) do
+  defp conclude({:unsupported, _, 0, _}, %{fallback: :beam} = pool, opcode, payload, ns, flags) do
     {:done, outcome, reply, sent_count, elapsed_ns} =
-      Fallback.run(pool.beam, number!(pool, opcode), payload, timeout_ns)
+      Fallback.run(pool.beam, number!(pool, opcode), payload, ns, beam_flags(flags))
 
     ended = {outcome, reply, sent_count, elapsed_ns}
-    conclude(ended, %{pool | fallback: nil}, opcode, payload, timeout_ns)
+    conclude(ended, %{pool | fallback: nil}, opcode, payload, ns, flags)
   end
 
-  defp conclude({outcome, reply, sent_count, elapsed_ns}, pool, opcode, _payload, _timeout_ns) do
+  defp conclude(
+         {outcome, reply, sent_count, elapsed_ns},
+         pool,
+         opcode,
+         _payload,
+         _timeout_ns,
+         _flags
+       ) do
     text = if outcome == :failed and is_binary(reply), do: reply, else: Error.sentence(outcome)
 
     {:error,
@@ -184,6 +192,12 @@ defmodule Weir.JobDispatcher do
        elapsed_ns: elapsed_ns
      }}
   end
+
+  # The fallback takes what an envelope would carry; its replies are never pinned.
+  defp beam_flags(flags) when Bitwise.band(flags, @idempotent) != 0,
+    do: Layout.envelope_flag(:idempotent)
+
+  defp beam_flags(_flags), do: 0
 
   # --- Jobs that are awaited later ---
 
@@ -222,7 +236,8 @@ defmodule Weir.JobDispatcher do
       opcode: opcode,
       payload: if(pool.fallback == :beam, do: payload),
       started: started,
-      timeout_ns: timeout_ns
+      timeout_ns: timeout_ns,
+      flags: flags
     }
   end
 
@@ -239,7 +254,7 @@ defmodule Weir.JobDispatcher do
     receive do
       {^tag, :done, outcome, reply, sent_count, elapsed_ns} ->
         ended = {outcome, reply, sent_count, elapsed_ns}
-        outcome = conclude(ended, job.pool, job.opcode, job.payload, job.timeout_ns)
+        outcome = conclude(ended, job.pool, job.opcode, job.payload, job.timeout_ns, job.flags)
         told_end(job.handle, job.pool, job.opcode, job.started, outcome)
         outcome
     after
@@ -269,7 +284,7 @@ defmodule Weir.JobDispatcher do
         0 -> {:manager_lost, nil, 0, 0}
       end
 
-    conclude(ended, job.pool, job.opcode, job.payload, job.timeout_ns)
+    conclude(ended, job.pool, job.opcode, job.payload, job.timeout_ns, job.flags)
   end
 
   defp slice(:infinity), do: @look_ms
@@ -308,7 +323,7 @@ defmodule Weir.JobDispatcher do
 
     outcomes =
       Enum.zip_with(items, payloads, fn item, payload ->
-        conclude(item, pool, opcode, payload, timeout_ns)
+        conclude(item, pool, opcode, payload, timeout_ns, flags)
       end)
 
     told_batch_end(handle, pool, opcode, started, outcomes)
