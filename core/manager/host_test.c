@@ -54,6 +54,41 @@ WEIR_TEST(host, is_told_of_a_vacant_seat_once_and_fills_it_when_it_likes)
     hosting_close(&hosting);
 }
 
+/* While the memory of a life is made, which takes milliseconds, its seat still looks vacant. */
+static weir_manager *impatient;
+
+static int ask_again_and_allocate(int fd, int mode, off_t offset, off_t bytes)
+{
+    if (impatient != NULL) {
+        (void)!weir_host_start_worker(impatient, 0, 0);
+    }
+    return weir_os_linux()->fallocate(fd, mode, offset, bytes);
+}
+
+WEIR_TEST(host, that_asks_twice_for_one_start_has_not_asked_for_the_next)
+{
+    static hosting hosting;
+    weir_os_table asking = *weir_os_linux();
+    asking.fallocate = ask_again_and_allocate;
+    hosting_begin(&hosting);
+    const weir_os_table *before = weir_os_replace(&asking);
+    const weir_pool_options options = house_pool(1, NULL);
+    impatient = hosting.house.manager;
+    const weir_pool_id pool = hosting_add(&hosting, &options);
+    hosting_await_ready(&hosting, 1);
+    impatient = NULL;
+    hosting.is_withheld = true;
+    kill(hosting.pids[0], SIGKILL);
+    house_await(&hosting.house, "exited", 1, NULL);
+    house_await(&hosting.house, "vacant", 2, NULL);
+    WEIR_EXPECT_EQ(hosting.orders, 1);
+    hosting.is_withheld = false;
+    hosting_await_ready(&hosting, 1);
+    house_do(&hosting.house, pool, WEIR_OPCODE_ECHO, 10, WEIR_OUTCOME_OK);
+    hosting_close(&hosting);
+    (void)weir_os_replace(before);
+}
+
 WEIR_TEST(host, sees_a_worker_die_that_it_has_not_reaped_and_sends_its_jobs_again)
 {
     static hosting hosting;

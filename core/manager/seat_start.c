@@ -121,6 +121,7 @@ void weir_seat_start(weir_pool *pool, uint32_t number, uint64_t now_ns)
         pthread_mutex_lock(&pool->lock);
         seat->last_refusal = error;
         seat->has_refusal = true;
+        seat->is_start_asked = false;
         weir_pool_changed(pool);
         pthread_mutex_unlock(&pool->lock);
         weir_event_tell(pool, number, incarnation, "refused", "%s", error.text);
@@ -136,6 +137,7 @@ void weir_seat_start(weir_pool *pool, uint32_t number, uint64_t now_ns)
     }
     incarnation->spawned_ns = now_ns;
     pthread_mutex_lock(&pool->lock);
+    seat->is_start_asked = false; /* Asked for once more meanwhile: this is that start. */
     seat->now = incarnation;
     seat->is_leaving = false;
     seat->state = WEIR_SEAT_STARTING;
