@@ -48,6 +48,7 @@ defmodule Weir.ChaosTest do
     name = start!(context, pool(workers: 1, silence: 1_000))
     %{pid: pid} = worker(name)
     assert Chaos.once(name, :stall, for: 60_000)
+    eventually(fn -> state(pid) == "T" end, "the worker is stopped")
     assert {:ok, _} = Weir.run(name, {:echo, "x"}, idempotent: true, timeout: :infinity)
     assert worker(name).pid != pid
     assert Enum.any?(Weir.WorkerRegistry.troubles(name), &(&1.kind == "silent"))
