@@ -110,7 +110,7 @@ defmodule Weir.Instance do
         :ok
 
       lost != nil ->
-        {:error, why(name, lost, "was given up")}
+        {:error, sentence(lost, "was given up", last_words(name, lost))}
 
       deadline != nil and System.monotonic_time(:millisecond) >= deadline ->
         {:error, why(name, late, "is not ready in time")}
@@ -124,10 +124,23 @@ defmodule Weir.Instance do
   defp why(name, nil, what), do: "#{inspect(name)} #{what}"
 
   defp why(name, worker, what) do
-    "worker #{worker.seat} of pool #{worker.role} #{what}" <>
-      case WorkerRegistry.last_trouble(name, worker.pool, worker.seat) do
-        nil -> ""
-        text -> ": " <> text
-      end
+    sentence(worker, what, WorkerRegistry.last_trouble(name, worker.pool, worker.seat))
+  end
+
+  defp sentence(worker, what, nil), do: "worker #{worker.seat} of pool #{worker.role} #{what}"
+  defp sentence(worker, what, text), do: sentence(worker, what, nil) <> ": " <> text
+
+  # Why it died says more than that it did so too often. libweir's events and the words of the seat's
+  # own process come in no order, so the latest few are looked at.
+  defp last_words(name, %{pool: pool, seat: seat}) do
+    latest =
+      name
+      |> WorkerRegistry.troubles()
+      |> Enum.filter(&match?(%{pool: ^pool, seat: ^seat}, &1))
+      |> Enum.reject(&(&1.kind == "quarantined"))
+      |> Enum.take(3)
+
+    trouble = Enum.find(latest, &(&1.kind == "refused")) || List.first(latest)
+    trouble && trouble.text
   end
 end
